@@ -1,0 +1,75 @@
+"""Evaluate the checkpoints of a run again, from nothing but the checkpoints and the corpus."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.console import Console
+
+from experiments.commandline import run_script
+from experiments.report import as_screen_table
+from experiments.results import SCALARS
+from experiments.runs import evaluate_split
+from experiments.train import SYNTHETIC, read_corpus
+from macsgr_jax.checkpoint import load_description, load_params
+from macsgr_jax.config import from_json
+from macsgr_jax.errors import InputError
+from macsgr_jax.task import prepare
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Evaluate the checkpoints that experiments.train left, without its results file.
+
+    Attributes:
+        run: The folder that was given to experiments.train as --out.
+        corpus: Where the corpus is now, if it has moved.
+        network: Which of the run's networks: full, or a modality of --single-modalities.
+        split: Which split.
+        json: Print JSON instead of a table: seed -> scores.
+    """
+
+    run: tyro.conf.Positional[Path]
+    corpus: str | None = None
+    network: str = "full"
+    split: Literal["train", "validation", "test"] = "test"
+    json: bool = False
+
+
+def main(command: Evaluate) -> None:
+    """Checkpoint -> task -> scores."""
+    folder = command.run / "checkpoints" / command.network
+    description, standardizer = load_description(folder)
+    config = from_json(description["config"])
+    known = description["corpus"]
+    corpus, _ = read_corpus(command.corpus or known["path"] or SYNTHETIC)
+    if corpus.sha256 != known["sha256"]:
+        raise InputError(
+            f"the corpus {corpus.name} is not the one of the training (sha256 {corpus.sha256[:12]}... instead of"
+            f" {known['sha256'][:12]}...): give the same file with --corpus"
+        )
+    task = prepare(corpus, config, standardizer)
+    seeds = sorted(int(path.name.removeprefix("seed_")) for path in folder.glob("seed_*"))
+    scores = {}
+    for seed in seeds:
+        params, epoch = load_params(folder, seed, config.train.checkpoint)
+        scores[seed] = {"epoch": epoch, **evaluate_split(task, config, params, command.split)}
+    if command.json:
+        print(json.dumps(scores, indent=2))
+        return
+    rows = [
+        [
+            str(seed),
+            str(one["epoch"]),
+            *(f"{one[name]:.3f}" if name == "nll" else f"{100 * one[name]:.2f}" for name in SCALARS),
+        ]
+        for seed, one in scores.items()
+    ]
+    Console().print(as_screen_table(["seed", "epoch", *SCALARS], rows))
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(Evaluate, main))

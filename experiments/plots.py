@@ -1,0 +1,74 @@
+"""Figures of a run, as PNG files."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from macsgr_jax.files import write_atomically
+
+DOTS_PER_INCH = 150
+# Okabe and Ito's palette: distinguishable with every kind of colour vision.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+
+
+def plot_confusion(network: dict[str, Any], labels: list[str], title: str, path: Path) -> None:
+    """The test confusion summed over the seeds, as shares of each gold emotion.
+
+    Args:
+        network: a network's part of the results file.
+        labels: the C emotions.
+        title: above the figure.
+        path: the PNG to write.
+    """
+    counts = np.sum([seed["test"]["confusion"] for seed in network["seeds"]], axis=0)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 1.5 + 0.8 * len(labels)
+    figure, axes = plt.subplots(figsize=(side + 0.8, side), layout="constrained")
+    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
+    for row, column in np.ndindex(*shares.shape):
+        colour = "black" if shares[row, column] > 0.5 else "white"
+        axes.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=colour)
+    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="predicted", ylabel="annotated", title=title)
+    figure.colorbar(image, ax=axes, label="share of the annotated emotion")
+    _save(figure, path)
+
+
+def plot_curves(network: dict[str, Any], title: str, path: Path) -> None:
+    """Every loss term and the validation WAF1 by epoch, a line a seed, the chosen epoch marked.
+
+    Args:
+        network: a network's part of the results file.
+        title: above the figure.
+        path: the PNG to write.
+    """
+    terms = list(network["seeds"][0]["curves"])
+    columns = 3
+    rows = -(-len(terms) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(4 * columns, 2.8 * rows), layout="constrained", squeeze=False)
+    for axes, term in zip(grid.flat, terms, strict=False):
+        for index, seed in enumerate(network["seeds"]):
+            values = np.asarray(seed["curves"][term]) * (100 if term == "validation_waf1" else 1)
+            colour = COLOURS[index % len(COLOURS)]
+            axes.plot(np.arange(1, len(values) + 1), values, color=colour, label=f"seed {seed['seed']}")
+            axes.plot(seed["epoch"], values[seed["epoch"] - 1], "o", color=colour)
+        name = "validation WAF1 (%)" if term == "validation_waf1" else f"{term} loss"
+        axes.set(title=name, xlabel="epoch")
+        axes.grid(alpha=0.3)
+    for axes in grid.flat[len(terms) :]:
+        axes.set_visible(False)
+    grid.flat[0].legend()
+    figure.suptitle(f"{title} (dots: the weights that are evaluated)")
+    _save(figure, path)
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    with write_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata={"Software": None})
+    plt.close(figure)

@@ -1,0 +1,205 @@
+"""Train and evaluate MA-CMU-SGRNet on a corpus of conversations."""
+
+import csv
+import dataclasses
+import io
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import numpy as np
+import tyro
+from rich.console import Console
+
+from experiments.commandline import describe_settings, run_script
+from experiments.plots import plot_confusion, plot_curves
+from experiments.report import as_screen_table, class_rows, score_rows, write_report
+from experiments.results import SeedResult, assemble, describe_corpus, describe_network
+from experiments.runs import predict_split, train_seed
+from macsgr_jax.checkpoint import load_params, save_description
+from macsgr_jax.config import PRESETS, Config, override, to_json
+from macsgr_jax.data import synthetic
+from macsgr_jax.data.corpus import Corpus, choose_features
+from macsgr_jax.data.corpus_file import load_corpus
+from macsgr_jax.errors import InputError
+from macsgr_jax.files import write_json, write_text
+from macsgr_jax.task import Task, prepare
+
+SYNTHETIC = "synthetic"
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train MA-CMU-SGRNet on a corpus of conversations, evaluate it on unseen dialogues, and write a report.
+
+    Attributes:
+        out: Folder for results.json, report.md, predictions.csv, figures and checkpoints; made if need be.
+        corpus: "synthetic" (generated, its best possible score is known), or an .npz file; docs/corpus.md has the form.
+        features: Feature sets to join, separated by commas, such as text_minilm,audio_mfcc. All by default.
+        preset: "default" is the recipe that was chosen on validation data; "literal" is the paper as printed.
+        set: Replace one setting of the preset; may be repeated. The settings are listed above.
+        seeds: How many seeds to train: first_seed, first_seed + 1, ...
+        first_seed: The first seed.
+        epochs: Passes over the training split; short for --set train.epochs=N.
+        single_modalities: Also train the network on each modality alone, and put it into the table.
+        overwrite: Replace an earlier run in the same folder. Without it, that is refused.
+    """
+
+    out: Path
+    corpus: str = SYNTHETIC
+    features: str = ""
+    preset: Literal["default", "literal"] = "default"
+    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    seeds: int = 3
+    first_seed: int = 0
+    epochs: int | None = None
+    single_modalities: bool = False
+    overwrite: bool = False
+
+
+def main(command: Train) -> None:
+    """Corpus -> task -> seeds -> results file -> tables and figures."""
+    console = Console(soft_wrap=True)
+    config = configure(command)
+    corpus, reference = read_corpus(command.corpus)
+    for notice in corpus.notices:
+        console.print(f"note: {notice}", highlight=False)
+    variants = choose_variants(corpus, config, command.single_modalities)
+    out = make_folder(command.out, command.overwrite)
+    description = describe_corpus(corpus, None if command.corpus == SYNTHETIC else Path(command.corpus))
+    networks: dict[str, dict[str, Any]] = {}
+    predictions = ""
+    for name, variant in variants.items():
+        task = prepare(corpus, variant)
+        description = description | {key: describe_corpus(task.corpus, None)[key] for key in ("splits", "notices")}
+        folder = out / "checkpoints" / name
+        save_description(folder, {"corpus": description, "config": to_json(variant)}, task.standardizer)
+        results = [
+            train_seed(task, variant, seed, folder, console, f"{name} seed {seed}")
+            for seed in range(command.first_seed, command.first_seed + command.seeds)
+        ]
+        params, _ = load_params(folder, results[0].seed, variant.train.checkpoint)
+        size = sum(leaf.size for leaf in jax.tree.leaves(params))
+        networks[name] = describe_network(task, variant, results, size)
+        if name == "full":
+            predictions = write_predictions(task, variant, results, folder)
+    results_file = assemble(description, networks, reference)
+    write_outputs(out, results_file, predictions)
+    show_tables(console, results_file, out)
+
+
+def configure(command: Train) -> Config:
+    """The configuration of a command line.
+
+    Raises:
+        InputError: a setting is unknown or does not fit.
+    """
+    if command.seeds < 1 or command.first_seed < 0:
+        raise InputError("--seeds must be at least 1 and --first-seed at least 0")
+    assignments = list(command.set)
+    if command.epochs is not None:
+        assignments.append(f"train.epochs={command.epochs}")
+    if command.features:
+        assignments.append(f"data.features={command.features}")
+    return override(PRESETS[command.preset], assignments)
+
+
+def read_corpus(name: str) -> tuple[Corpus, dict[str, Any]]:
+    """The corpus of that name, and scores to put beside the network's: the best possible ones, where they are known.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    if name != SYNTHETIC:
+        return load_corpus(name), {}
+    corpus = synthetic.generate()
+    best = synthetic.best_scores(corpus)
+    names = {
+        "best possible": "both",
+        "best possible without context": "no_context",
+        "best possible, text only": "text",
+        "best possible, audio only": "audio",
+    }
+    return corpus, {name: {"waa": best[view].accuracy, "waf1": best[view].weighted_f1} for name, view in names.items()}
+
+
+def choose_variants(corpus: Corpus, config: Config, single_modalities: bool) -> dict[str, Config]:
+    """The networks to train: "full", and each modality alone where that is asked for.
+
+    Raises:
+        InputError: an unknown feature set.
+    """
+    chosen = choose_features(corpus, config.data.features)
+    variants = {"full": config}
+    if single_modalities and len(chosen) > 1:
+        for modality, names in sorted(chosen.items()):
+            variants[modality] = override(config, [f"data.features={','.join(names)}"])
+    return variants
+
+
+def make_folder(out: Path, overwrite: bool) -> Path:
+    """The output folder, writable and without an earlier run.
+
+    Raises:
+        InputError: it cannot be made or written, or holds a run already.
+    """
+    if not overwrite and out.is_dir() and any(out.iterdir()):
+        raise InputError(f"--out {out} is not empty: choose another folder, or replace its run with --overwrite")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(out / "checkpoints", ignore_errors=True)
+        (out / "checkpoints").mkdir()
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be written ({error.strerror}): choose another folder") from None
+    return out
+
+
+def write_predictions(task: Task, config: Config, results: list[SeedResult], folder: Path) -> str:
+    """predictions.csv: a row a seed and test utterance."""
+    corpus = task.corpus
+    labels = corpus.label_names
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    head = ["seed", "utterance_id", "gold", "predicted"]
+    head += [f"p_{label}" for label in labels] + [f"weight_{name}" for name in sorted(task.utterances.features)]
+    writer.writerow(head)
+    for result in results:
+        params, _ = load_params(folder, result.seed, config.train.checkpoint)
+        for utterance, probabilities, weights in predict_split(task, config, params, "test"):
+            names = [
+                corpus.utterance_ids[utterance],
+                labels[corpus.labels[utterance]],
+                labels[np.argmax(probabilities)],
+            ]
+            writer.writerow([result.seed, *names, *_round(probabilities), *_round(weights)])
+    return text.getvalue()
+
+
+def write_outputs(out: Path, results: dict[str, Any], predictions: str) -> None:
+    """Everything under --out but the checkpoints."""
+    full, corpus = results["networks"]["full"], results["corpus"]
+    write_json(out / "results.json", results)
+    write_text(out / "predictions.csv", predictions)
+    plot_confusion(full, corpus["labels"], f"{corpus['name']}, test split", out / "confusion.png")
+    plot_curves(full, corpus["name"], out / "curves.png")
+    write_text(out / "report.md", write_report(results))
+
+
+def show_tables(console: Console, results: dict[str, Any], out: Path) -> None:
+    """The tables on the screen, and where the rest is."""
+    console.print(as_screen_table(*class_rows(results["networks"]["full"])))
+    console.print(as_screen_table(*score_rows(results)))
+    padding = results["networks"]["full"]["batch"]["padding_share"]
+    console.print(f"{100 * padding:.1f} % of the slots of a training epoch are padding", highlight=False)
+    console.print(f"wrote {out}/report.md, results.json, predictions.csv, confusion.png, curves.png", highlight=False)
+
+
+def _round(values: np.ndarray) -> Iterator[str]:
+    return (f"{value:.6f}" for value in values)
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(Train, main, description=f"{Train.__doc__}\n\n{describe_settings()}"))

@@ -1,0 +1,42 @@
+"""MA-CMU-SGRNet in JAX: emotions of every utterance of a conversation, from speech and text."""
+
+from macsgr_jax import losses, metrics
+from macsgr_jax.config import PRESETS, Config, HParams, make_hparams, override
+from macsgr_jax.data.corpus import Corpus, choose_features, hold_out_validation
+from macsgr_jax.data.corpus_file import load_corpus, save_corpus
+from macsgr_jax.errors import InputError
+from macsgr_jax.models import Network, build_network
+from macsgr_jax.task import Task, prepare
+from macsgr_jax.train import evaluate, gather_batch, init_state, predict, run, train_epoch, train_step
+from macsgr_jax.types import Batch, Gaussian, ModelOutput, Utterances
+
+__all__ = [
+    "PRESETS",
+    "Batch",
+    "Config",
+    "Corpus",
+    "Gaussian",
+    "HParams",
+    "InputError",
+    "ModelOutput",
+    "Network",
+    "Task",
+    "Utterances",
+    "build_network",
+    "choose_features",
+    "evaluate",
+    "gather_batch",
+    "hold_out_validation",
+    "init_state",
+    "load_corpus",
+    "losses",
+    "make_hparams",
+    "metrics",
+    "override",
+    "predict",
+    "prepare",
+    "run",
+    "save_corpus",
+    "train_epoch",
+    "train_step",
+]

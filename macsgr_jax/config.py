@@ -1,0 +1,361 @@
+"""Every setting, typed and frozen, with the paper's value beside ours; and `HParams`, the numbers that a run can trace.
+
+A field that answers a doubtful place of the paper says so; `preset("literal")` takes the printed form of each.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+
+import jax.numpy as jnp
+import pydantic
+from jax import Array
+
+from macsgr_jax.errors import InputError
+
+Count = Annotated[int, pydantic.Field(gt=0)]
+Whole = Annotated[int, pydantic.Field(ge=0)]
+Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
+Positive = Annotated[float, pydantic.Field(gt=0)]
+Weight = Annotated[float, pydantic.Field(ge=0)]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which features, which dialogues, which shapes.
+
+    Attributes:
+        features: feature sets to join, such as text_minilm,audio_mfcc; empty takes all that the corpus has.
+        clip: standardised features are clipped to this many standard deviations; 0 does not clip.
+        validation_share: share of the training dialogues held out where the corpus has no validation split.
+        validation_seed: seed of that hold-out.
+        slots_per_row: slots of a row; 0 takes the longest dialogue of the corpus.
+    """
+
+    features: tuple[str, ...] = ()
+    clip: Weight = 5.0
+    validation_share: Share = 0.15
+    validation_seed: Whole = 0
+    slots_per_row: Whole = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The network: sizes, readings of the paper, and one switch an ablation.
+
+    Attributes:
+        hidden_size: d_e, features of an encoded utterance (paper: 150), half of them from each direction.
+        fused_size: d_f, features of a node of the semantic graph (paper: 100).
+        dropout: share of hidden features dropped in training (paper: 0.5).
+        input_dropout: share of input features dropped in training (paper: none).
+        distribution_heads: heads of the probability distribution encoder, Fig. 2 (paper: unsaid).
+        fusion_heads: heads of the cross-modal attention, Fig. 3 (paper: 4).
+        semantic_heads: heads of the semantic encoder (paper: 2).
+        window_past: edges reach this many utterances back (paper: unsaid).
+        window_future: edges reach this many utterances ahead (paper: unsaid).
+        max_hops: shortest paths longer than this share one encoding.
+        num_prototypes: K, prototypes of the clustering (paper: 500).
+        initial_std: standard deviation of the latent Gaussians before training.
+        least_std: standard deviations never fall below this.
+        causal: nothing of the future: forward recurrence, attention to the past, no future edges.
+        distribution_input: what the distribution encoder reads: the hidden state, or (literal) its unit vector.
+        fusion_input: what the cross-modal attention reads, eqs. 18-20: the weighted features X~, or (literal) X.
+        uncertainty: omega grows with sigma as printed in eqs. 14-15 (direct), or falls with it (inverse).
+        similarity: eq. 22 as 1 - arccos / pi (scaled), or (literal) 1 - arccos (printed).
+        attended_value: eq. 26 sums W_v g_j (neighbour), or (literal) W_v g_i, where attention cancels (self).
+        residual: a path around the cross-attention, the graph convolutions and the refinement; literal: none.
+        skip: the classifier also reads the fused nodes and the utterance encodings directly; literal: no.
+        uncertainty_weighting: False is the ablation "w/o UW": equal weights.
+        cross_modal_interaction: False is the ablation "w/o CMI": a weighted sum instead of attention.
+        syntactic_encoder: False is the ablation "w/o SyE".
+        semantic_encoder: False is the ablation "w/o SeE".
+        semantic_edge_weights: False is the ablation "w/o SEW": every edge of eq. 23 weighs one.
+        semantic_position_encoding: False is the ablation "w/o SPE": eqs. 25-26 without the bias of eq. 24.
+    """
+
+    hidden_size: Count = 150
+    fused_size: Count = 100
+    dropout: Share = 0.5
+    input_dropout: Share = 0.3
+    distribution_heads: Count = 4
+    fusion_heads: Count = 4
+    semantic_heads: Count = 2
+    window_past: Whole = 10
+    window_future: Whole = 10
+    max_hops: Count = 8
+    num_prototypes: Count = 500
+    initial_std: Positive = 0.05
+    least_std: Positive = 1e-4
+    causal: bool = False
+    distribution_input: Literal["hidden", "embedding"] = "hidden"
+    fusion_input: Literal["weighted", "sampled"] = "weighted"
+    uncertainty: Literal["direct", "inverse"] = "direct"
+    similarity: Literal["scaled", "printed"] = "scaled"
+    attended_value: Literal["neighbour", "self"] = "neighbour"
+    residual: bool = True
+    skip: bool = True
+    uncertainty_weighting: bool = True
+    cross_modal_interaction: bool = True
+    syntactic_encoder: bool = True
+    semantic_encoder: bool = True
+    semantic_edge_weights: bool = True
+    semantic_position_encoding: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise InputError where sizes do not divide."""
+        for size, heads in (
+            ("hidden_size", "distribution_heads"),
+            ("fused_size", "fusion_heads"),
+            ("fused_size", "semantic_heads"),
+        ):
+            width = getattr(self, size) // (2 if heads == "semantic_heads" else 1) * (2 if size == "hidden_size" else 1)
+            if width % getattr(self, heads):
+                raise InputError(
+                    f"model.{size} = {getattr(self, size)} cannot be divided among model.{heads} ="
+                    f" {getattr(self, heads)}: choose another size or number of heads"
+                )
+        if self.hidden_size % 2 or self.fused_size % 2:
+            raise InputError("model.hidden_size and model.fused_size must be even: each is made of two halves")
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """The objective, eqs. 1-13, 30 and 31.
+
+    Attributes:
+        lambda_alignment: lambda, weight of all alignment losses (paper: 0.6).
+        gamma_instance: gamma_1, weight of the instance-level alignment (paper: 0.4).
+        gamma_prototype: gamma_2, weight of the prototype-level alignment (paper: 0.4).
+        gamma_latent: gamma_3, weight of the latent space alignment (paper: 0.3).
+        temperature_audio: tau of speech-speech pairs (paper: 0.1).
+        temperature_text: tau of text-text pairs (paper: 0.3).
+        temperature_other: tau of pairs within any other modality.
+        temperature_cross: tau of pairs of two modalities (paper: 0.05).
+        temperature_prototype: tau_2, of the prototypes (paper: 0.07).
+        offset_intra: xi of pairs within a modality (paper: unsaid).
+        offset_cross: xi of pairs of two modalities (paper: unsaid).
+        offset_form: (cos - xi) / tau (inside), or (literal) cos / tau - xi (printed), eq. 3.
+        gate: only pairs with S > 1 are positive, as printed under eq. 5.
+        sinkhorn_epsilon: entropic regularisation of the prototype codes.
+        sinkhorn_iterations: iterations of Sinkhorn's algorithm.
+        prototype_frozen_epochs: the prototypes stay as initialised this long.
+        instance_alignment: False is the ablation "w/o IA".
+        prototype_alignment: False is the ablation "w/o PA".
+        latent_alignment: False is the ablation "w/o LSA".
+    """
+
+    lambda_alignment: Weight = 0.6
+    gamma_instance: Weight = 0.4
+    gamma_prototype: Weight = 0.4
+    gamma_latent: Weight = 0.3
+    temperature_audio: Positive = 0.1
+    temperature_text: Positive = 0.3
+    temperature_other: Positive = 0.1
+    temperature_cross: Positive = 0.05
+    temperature_prototype: Positive = 0.07
+    offset_intra: float = 0.0
+    offset_cross: float = 0.0
+    offset_form: Literal["inside", "printed"] = "inside"
+    gate: bool = True
+    sinkhorn_epsilon: Positive = 0.05
+    sinkhorn_iterations: Count = 3
+    prototype_frozen_epochs: Whole = 1
+    instance_alignment: bool = True
+    prototype_alignment: bool = True
+    latent_alignment: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Optimisation.
+
+    Attributes:
+        epochs: passes over the training split (paper: 150).
+        dialogues_per_step: a step sees this many average dialogues' worth of slots (paper: unsaid).
+        learning_rate: the largest learning rate (paper: 1e-4).
+        least_learning_rate: where the cosine ends (paper: 1e-8).
+        schedule: cosine over the whole run, cosine with restarts (literal), or constant.
+        restart_epochs: period of the restarts (paper: 50).
+        weight_decay: lambda_d (paper: 0.001).
+        decay: added to the gradient (coupled), or (literal) theta <- (1 - lambda_d) theta each step (decoupled).
+        clip_norm: gradients are scaled down to this global norm; 0 does not clip (paper: none).
+        checkpoint: the weights reported: of the best validation WAF1, or of the last epoch.
+    """
+
+    epochs: Count = 30
+    dialogues_per_step: Count = 16
+    learning_rate: Positive = 3e-3
+    least_learning_rate: Weight = 1e-8
+    schedule: Literal["cosine", "restarts", "constant"] = "cosine"
+    restart_epochs: Count = 50
+    weight_decay: Weight = 1e-4
+    decay: Literal["coupled", "decoupled"] = "coupled"
+    clip_norm: Weight = 5.0
+    checkpoint: Literal["best", "last"] = "best"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All settings of a run but its seed.
+
+    Attributes:
+        data: features, splits and shapes.
+        model: the network.
+        loss: the objective.
+        train: the optimisation.
+    """
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    train: TrainConfig = TrainConfig()
+
+
+LITERAL = Config(
+    model=ModelConfig(
+        input_dropout=0.0,
+        distribution_input="embedding",
+        fusion_input="sampled",
+        similarity="printed",
+        attended_value="self",
+        residual=False,
+        skip=False,
+    ),
+    loss=LossConfig(offset_form="printed"),
+    train=TrainConfig(
+        epochs=150,
+        learning_rate=1e-4,
+        schedule="restarts",
+        weight_decay=1e-3,
+        decay="decoupled",
+        clip_norm=0.0,
+    ),
+)
+
+PRESETS = {"default": Config(), "literal": LITERAL}
+
+
+class HParams(NamedTuple):
+    """The numbers of a configuration that a run traces, so that a sweep can map over them.
+
+    Attributes:
+        lambda_alignment: f32[], lambda of eq. 31.
+        gamma_instance: f32[], gamma_1 of eq. 13.
+        gamma_prototype: f32[], gamma_2 of eq. 13.
+        gamma_latent: f32[], gamma_3 of eq. 13.
+        temperatures: f32[M, M], tau of eq. 3 by the modalities of a pair.
+        offsets: f32[M, M], xi of eq. 3 by the modalities of a pair.
+        temperature_prototype: f32[], tau_2 of eqs. 7-8.
+        learning_rate: f32[], the largest learning rate.
+        weight_decay: f32[], lambda_d.
+    """
+
+    lambda_alignment: Array
+    gamma_instance: Array
+    gamma_prototype: Array
+    gamma_latent: Array
+    temperatures: Array
+    offsets: Array
+    temperature_prototype: Array
+    learning_rate: Array
+    weight_decay: Array
+
+
+def make_hparams(config: Config, modalities: Sequence[str]) -> HParams:
+    """The traced numbers of a configuration.
+
+    Args:
+        config: the settings.
+        modalities: the M modalities in the network's order.
+
+    Returns:
+        HParams of f32 scalars and f32[M, M] matrices.
+    """
+    loss = config.loss
+    within = {"audio": loss.temperature_audio, "text": loss.temperature_text}
+    same = jnp.eye(len(modalities), dtype=bool)
+    intra = jnp.array([within.get(modality, loss.temperature_other) for modality in modalities], jnp.float32)
+    return HParams(
+        lambda_alignment=jnp.float32(loss.lambda_alignment),
+        gamma_instance=jnp.float32(loss.gamma_instance),
+        gamma_prototype=jnp.float32(loss.gamma_prototype),
+        gamma_latent=jnp.float32(loss.gamma_latent),
+        temperatures=jnp.where(same, intra, jnp.float32(loss.temperature_cross)),
+        offsets=jnp.where(same, jnp.float32(loss.offset_intra), jnp.float32(loss.offset_cross)),
+        temperature_prototype=jnp.float32(loss.temperature_prototype),
+        learning_rate=jnp.float32(config.train.learning_rate),
+        weight_decay=jnp.float32(config.train.weight_decay),
+    )
+
+
+def setting_names(config: Config) -> Iterator[tuple[str, Any, Any]]:
+    """Every setting as (dotted name, type, value), in the order of the classes above."""
+    for section in dataclasses.fields(config):
+        values = getattr(config, section.name)
+        types = get_type_hints(type(values), include_extras=True)
+        for field in dataclasses.fields(values):
+            yield f"{section.name}.{field.name}", types[field.name], getattr(values, field.name)
+
+
+def override(config: Config, assignments: Sequence[str]) -> Config:
+    """The configuration with some settings replaced.
+
+    Args:
+        config: where to start.
+        assignments: strings such as "model.window_past=5"; a tuple's members are separated by commas.
+
+    Returns:
+        A new configuration.
+
+    Raises:
+        InputError: an assignment without "=", an unknown setting, or a value that does not fit.
+    """
+    types = {name: kind for name, kind, _ in setting_names(config)}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        name = name.strip()
+        if not equals:
+            raise InputError(f"--set {assignment}: write it as NAME=VALUE, such as model.window_past=5")
+        if name not in types:
+            near = difflib.get_close_matches(name, types, n=3) or [known for known in types if name in known]
+            hint = f"did you mean {' or '.join(near)}?" if near else "--help lists all of them"
+            raise InputError(f"--set {assignment}: there is no setting {name}; {hint}")
+        section, field = name.split(".")
+        value = _convert(name, text.strip(), types[name])
+        config = dataclasses.replace(
+            config, **{section: dataclasses.replace(getattr(config, section), **{field: value})}
+        )
+    return config
+
+
+def _convert(name: str, text: str, kind: Any) -> Any:
+    adapter = pydantic.TypeAdapter(kind)
+    try:
+        if isinstance(getattr(kind, "__origin__", None), type) and issubclass(kind.__origin__, tuple):
+            return adapter.validate_python(tuple(part for part in text.split(",") if part))
+        return adapter.validate_strings(text)
+    except pydantic.ValidationError as error:
+        raise InputError(f"--set {name}={text}: {error.errors()[0]['msg'].lower()}") from None
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """The configuration as nested dictionaries of plain values."""
+    plain: dict[str, Any] = pydantic.TypeAdapter(Config).dump_python(config, mode="json")
+    return plain
+
+
+def from_json(values: dict[str, Any]) -> Config:
+    """The configuration that `to_json` wrote.
+
+    Raises:
+        InputError: a field is unknown, missing its type, or out of range.
+    """
+    try:
+        return pydantic.TypeAdapter(Config).validate_python(values)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"the stored configuration does not fit this version: {where}: {first['msg'].lower()}"
+        ) from None

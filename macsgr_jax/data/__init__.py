@@ -1,0 +1,1 @@
+"""Conversations as arrays: corpora, standardisation, rows of slots. NumPy only."""

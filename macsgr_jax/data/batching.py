@@ -1,0 +1,129 @@
+"""Dialogues to rows of slots, as index arrays: whole dialogues are packed into rows of one length."""
+
+import numpy as np
+
+PADDING = -1
+
+# How much the order of packing is shuffled, from most to least; the last one is plain decreasing order, which always
+# fits the number of rows that was counted with it.
+SHUFFLES = (1.0, 0.3, 0.1, 0.0)
+
+
+def pack_dialogues(lengths: np.ndarray, slots: int, order: np.ndarray) -> list[list[int]]:
+    """Put whole dialogues into rows, each into the fullest row that still has room.
+
+    Args:
+        lengths: i64[dialogues], utterances of each dialogue.
+        slots: N, slots of a row.
+        order: i64[...], the dialogues to pack, in the order of packing.
+
+    Returns:
+        The dialogues of each row.
+
+    Raises:
+        ValueError: a dialogue is longer than a row.
+    """
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for dialogue in order.tolist():
+        length = int(lengths[dialogue])
+        if length > slots:
+            raise ValueError(f"dialogue {dialogue} has {length} utterances, a row {slots} slots")
+        fitting = [row for row, left in enumerate(room) if left >= length]
+        if fitting:
+            row = min(fitting, key=room.__getitem__)
+            rows[row].append(dialogue)
+            room[row] -= length
+        else:
+            rows.append([dialogue])
+            room.append(slots - length)
+    return rows
+
+
+def order_by_length(lengths: np.ndarray, dialogues: np.ndarray) -> np.ndarray:
+    """The dialogues from the longest to the shortest, those of equal length as given."""
+    return dialogues[np.argsort(-lengths[dialogues], kind="stable")]
+
+
+def index_rows(offsets: np.ndarray, packed: list[list[int]], slots: int, rows: int) -> np.ndarray:
+    """The utterance of each slot.
+
+    Args:
+        offsets: i64[dialogues + 1], first utterance of each dialogue.
+        packed: the dialogues of each row.
+        slots: N.
+        rows: rows of the result; those beyond `packed` are all padding.
+
+    Returns:
+        i32[rows, N], -1 where padded.
+    """
+    index = np.full((rows, slots), PADDING, np.int32)
+    for row, dialogues in enumerate(packed):
+        utterances = np.concatenate([np.arange(offsets[d], offsets[d + 1]) for d in dialogues])
+        index[row, : len(utterances)] = utterances
+    return index
+
+
+def evaluation_rows(offsets: np.ndarray, dialogues: np.ndarray, slots: int, rows_per_step: int) -> np.ndarray:
+    """All dialogues once, tightly packed, the same every time.
+
+    Args:
+        offsets: i64[dialogues + 1].
+        dialogues: i64[...], the dialogues to take.
+        slots: N.
+        rows_per_step: B.
+
+    Returns:
+        i32[steps, B, N], -1 where padded.
+    """
+    lengths = np.diff(offsets)
+    packed = pack_dialogues(lengths, slots, order_by_length(lengths, dialogues))
+    steps = -(-len(packed) // rows_per_step)
+    return index_rows(offsets, packed, slots, steps * rows_per_step).reshape(steps, rows_per_step, slots)
+
+
+def epoch_rows(
+    offsets: np.ndarray, dialogues: np.ndarray, slots: int, rows_per_step: int, rng: np.random.Generator
+) -> np.ndarray:
+    """All dialogues once, packed at random; one shape for every epoch.
+
+    Args:
+        offsets: i64[dialogues + 1].
+        dialogues: i64[...], the dialogues to take.
+        slots: N.
+        rows_per_step: B.
+        rng: the only source of randomness.
+
+    Returns:
+        i32[steps, B, N], -1 where padded; rows without an utterance are spread over the steps.
+    """
+    lengths = np.diff(offsets)
+    steps = count_steps(offsets, dialogues, slots, rows_per_step)
+    rows = steps * rows_per_step
+    shuffled = rng.permutation(dialogues)
+    jitter = rng.random(len(shuffled))
+    for amount in SHUFFLES:
+        keys = (1.0 - amount) * lengths[shuffled] / slots + amount * jitter
+        packed = pack_dialogues(lengths, slots, shuffled[np.argsort(-keys, kind="stable")])
+        if len(packed) <= rows:
+            break
+    packed = [packed[row] for row in rng.permutation(len(packed))]
+    index = index_rows(offsets, packed, slots, rows)
+    # Row r goes to step r modulo steps: every step gets its share of the empty rows at the end.
+    return index.reshape(rows_per_step, steps, slots).swapaxes(0, 1)
+
+
+def count_steps(offsets: np.ndarray, dialogues: np.ndarray, slots: int, rows_per_step: int) -> int:
+    """Steps of an epoch: the same for every epoch."""
+    lengths = np.diff(offsets)
+    return -(-len(pack_dialogues(lengths, slots, order_by_length(lengths, dialogues))) // rows_per_step)
+
+
+def choose_rows_per_step(lengths: np.ndarray, slots: int, dialogues_per_step: int) -> int:
+    """B, such that a step holds about the slots of `dialogues_per_step` average dialogues; at least one."""
+    return max(1, round(dialogues_per_step * float(np.mean(lengths)) / slots))
+
+
+def padding_share(index: np.ndarray) -> float:
+    """Share of slots that hold no utterance, between 0 and 1."""
+    return float(np.mean(index == PADDING))

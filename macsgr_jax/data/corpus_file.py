@@ -1,0 +1,282 @@
+"""A corpus as one .npz file in the form of docs/corpus.md: loaded with every check, saved in one step."""
+
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from macsgr_jax.data.corpus import MODALITIES, SPLITS, Corpus
+from macsgr_jax.errors import InputError
+from macsgr_jax.files import write_npz
+
+SPLIT_NAMES = {"train": 0, "val": 1, "dev": 1, "valid": 1, "validation": 1, "test": 2}
+# Array -> dtype kinds it may have, and how it should look.
+FORMS = {
+    "label": ("iu", "integers [U], each an index into label_names"),
+    "label_names": ("U", "strings [C], one an emotion"),
+    "offsets": ("iu", "integers [dialogues + 1] from 0 to U, the rows where dialogues begin"),
+    "split": ("iu", "integers [U], each an index into split_names"),
+    "split_names": ("U", "strings, such as train, val and test"),
+    "speaker": ("iu", "integers [U], each an index into speaker_names"),
+    "speaker_names": ("U", "strings, one a speaker"),
+    "dialogue_id": ("iuU", "integers or strings [U], the same within a dialogue"),
+    "dialogue_names": ("U", "strings [dialogues], one a dialogue"),
+    "utt_id": ("U", "strings [U], one an utterance"),
+    "text": ("U", "strings [U], one an utterance"),
+}
+
+
+class _Table:
+    """The arrays of one file; `ids`, once known, name the rows in messages."""
+
+    def __init__(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
+        self.path = path
+        self.arrays = arrays
+        self.ids: tuple[str, ...] = ()
+
+    def error(self, sentence: str) -> InputError:
+        return InputError(f"{self.path}: {sentence}.")
+
+    def place(self, row: int) -> str:
+        return f"row {row}, utterance {self.ids[row]}"
+
+    def column(self, name: str, size: int | None = None) -> np.ndarray:
+        kinds, form = FORMS[name]
+        if name not in self.arrays:
+            raise self.error(f"the array {name} is missing; it should be {form}")
+        array = self.arrays[name]
+        if array.ndim != 1 or array.dtype.kind not in kinds:
+            raise self.error(f"the array {name} is {array.dtype}{list(array.shape)}; it should be {form}")
+        if size is not None and len(array) != size:
+            raise self.error(f"the array {name} has {len(array)} entries instead of {size}; it should be {form}")
+        return array.astype(np.int64) if kinds == "iu" else array
+
+    def distinct(self, name: str, values: tuple[str, ...], unit: str = "rows") -> tuple[str, ...]:
+        first: dict[str, int] = {}
+        for row, value in enumerate(values):
+            if first.setdefault(value, row) != row:
+                places = f"{unit} {first[value]} and {row}"
+                raise self.error(f"the array {name} has {value!r} at {places}; give each its own")
+        return values
+
+
+def load_corpus(path: str | os.PathLike[str]) -> Corpus:
+    """Read and check a corpus in the form of docs/corpus.md.
+
+    Args:
+        path: the .npz file.
+
+    Returns:
+        The corpus; what was worked around is told in its notices.
+
+    Raises:
+        InputError: the file cannot be read, lacks something, or contradicts itself.
+    """
+    arrays, sha256 = _read_arrays(Path(path))
+    table = _Table(Path(path), arrays)
+    labels = table.column("label")
+    offsets = _read_offsets(table, len(labels))
+    dialogue_names = _read_dialogue_names(table, offsets)
+    table.ids = _read_utterance_ids(table, offsets, dialogue_names)
+    label_names = table.distinct("label_names", tuple(table.column("label_names").tolist()))
+    for row in np.flatnonzero((labels < 0) | (labels >= len(label_names)))[:1]:
+        problem = f"label {labels[row]} at {table.place(row)} is not one of the {len(label_names)} label_names"
+        raise table.error(f"{problem}; use 0 to {len(label_names) - 1}, or add the missing name")
+    _check_dialogue_id(table, offsets, dialogue_names)
+    texts = tuple(table.column("text", len(labels)).tolist()) if "text" in arrays else None
+    notices: list[str] = []
+    speakers, speaker_names = _read_speakers(table, offsets, dialogue_names, notices)
+    split = _read_split(table, offsets, dialogue_names)
+    features, measured = _read_features(table, notices)
+    name = arrays.get("name")
+    return Corpus(
+        name=str(name) if name is not None and name.ndim == 0 and name.dtype.kind == "U" else Path(path).stem,
+        features=features,
+        measured=measured,
+        labels=labels.astype(np.int32),
+        label_names=label_names,
+        speakers=speakers.astype(np.int32),
+        speaker_names=speaker_names,
+        offsets=offsets,
+        dialogue_names=dialogue_names,
+        split=split.astype(np.int8),
+        utterance_ids=table.ids,
+        texts=texts,
+        notices=tuple(notices),
+        sha256=sha256,
+    )
+
+
+def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], str]:
+    damage = "is not a readable .npz archive, or was cut short; copy it or write it with numpy.savez_compressed again"
+    arrays = {}
+    try:
+        with open(path, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            archive = np.load(file, allow_pickle=False)
+            for name in archive.files:
+                arrays[name] = archive[name]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file; give the path of a corpus in .npz form.") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: this is a folder; give the path of the .npz file in it.") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: this file may not be read; change its permissions.") from error
+    # NumPy, zipfile and zlib raise a dozen types over damaged bytes, MemoryError for a garbled shape among them.
+    except Exception as error:
+        if "Object arrays" in str(error) and zipfile.is_zipfile(path):
+            advice = "which are never unpickled; save it as a plain array of numbers or strings"
+            raise InputError(f"{path}: the array {name} holds Python objects, {advice}.") from error
+        raise InputError(f"{path}: this file {damage}.") from error
+    return {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}, sha256
+
+
+def _read_offsets(table: _Table, rows: int) -> np.ndarray:
+    offsets = table.column("offsets")
+    if rows == 0 or len(offsets) < 2:
+        raise table.error(f"there are {rows} rows in label and {len(offsets)} entries in offsets; give a dialogue")
+    if offsets[0] != 0:
+        raise table.error(f"offsets[0] is {offsets[0]}; the first dialogue has to begin at row 0")
+    for dialogue in np.flatnonzero(np.diff(offsets) <= 0)[:1]:
+        ends = f"begins at row {offsets[dialogue]} and ends before row {offsets[dialogue + 1]} by offsets"
+        raise table.error(f"dialogue {dialogue} {ends}; offsets have to increase, so leave empty dialogues out")
+    if offsets[-1] != rows:
+        raise table.error(f"the last of offsets is {offsets[-1]}; it has to be the number of rows of label, {rows}")
+    return offsets
+
+
+def _read_dialogue_names(table: _Table, offsets: np.ndarray) -> tuple[str, ...]:
+    dialogues = len(offsets) - 1
+    if "dialogue_names" not in table.arrays:
+        return tuple(f"dialogue_{dialogue:03d}" for dialogue in range(dialogues))
+    return table.distinct("dialogue_names", tuple(table.column("dialogue_names", dialogues).tolist()))
+
+
+def _read_utterance_ids(table: _Table, offsets: np.ndarray, dialogue_names: tuple[str, ...]) -> tuple[str, ...]:
+    if "utt_id" in table.arrays:
+        return table.distinct("utt_id", tuple(table.column("utt_id", int(offsets[-1])).tolist()))
+    spans = zip(dialogue_names, np.diff(offsets), strict=True)
+    return tuple(f"{name}_{position:03d}" for name, length in spans for position in range(length))
+
+
+def _check_dialogue_id(table: _Table, offsets: np.ndarray, dialogue_names: tuple[str, ...]) -> None:
+    if "dialogue_id" not in table.arrays:
+        return
+    codes = table.column("dialogue_id", int(offsets[-1]))
+    firsts = codes[offsets[:-1]]
+    for row in np.flatnonzero(codes != np.repeat(firsts, np.diff(offsets)))[:1]:
+        name = dialogue_names[np.searchsorted(offsets, row, side="right") - 1]
+        problem = f"dialogue_id changes within dialogue {name} of offsets, at {table.place(row)}"
+        raise table.error(f"{problem}; sort the rows by dialogue and make offsets from the same ids, or leave it out")
+    table.distinct("dialogue_id", tuple(firsts.tolist()), unit="dialogues (by offsets)")
+
+
+def _read_speakers(
+    table: _Table, offsets: np.ndarray, dialogue_names: tuple[str, ...], notices: list[str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    if "speaker" not in table.arrays:
+        notices.append("No array speaker: every dialogue is taken as a monologue of one speaker.")
+        return np.repeat(np.arange(len(dialogue_names)), np.diff(offsets)), dialogue_names
+    speakers = table.column("speaker", int(offsets[-1]))
+    names = tuple(table.column("speaker_names").tolist())
+    wrong = np.array([code not in range(len(names)) or not names[code].strip() for code in speakers.tolist()])
+    for row in np.flatnonzero(wrong)[:1]:
+        dialogue = dialogue_names[np.searchsorted(offsets, row, side="right") - 1]
+        problem = f"dialogue {dialogue} has no speaker at {table.place(row)}: its code is {speakers[row]}"
+        raise table.error(f"{problem}; use the index of a name that is not empty among the {len(names)} speaker_names")
+    return speakers, names
+
+
+def _read_split(table: _Table, offsets: np.ndarray, dialogue_names: tuple[str, ...]) -> np.ndarray:
+    codes = table.column("split", int(offsets[-1]))
+    names = table.column("split_names").tolist() if "split_names" in table.arrays else list(SPLITS)
+    for name in names:
+        if name.lower() not in SPLIT_NAMES:
+            raise table.error(f"split_names has {name!r}; use {', '.join(SPLIT_NAMES)}")
+    for row in np.flatnonzero((codes < 0) | (codes >= len(names)))[:1]:
+        problem = f"split {codes[row]} at {table.place(row)} is not one of the {len(names)} split_names"
+        raise table.error(f"{problem}; use 0 to {len(names) - 1}")
+    splits = np.array([SPLIT_NAMES[name.lower()] for name in names])[codes]
+    firsts = splits[offsets[:-1]]
+    for row in np.flatnonzero(splits != np.repeat(firsts, np.diff(offsets)))[:1]:
+        dialogue = np.searchsorted(offsets, row, side="right") - 1
+        both = f"{SPLITS[firsts[dialogue]]} and, at {table.place(row)}, {SPLITS[splits[row]]}"
+        raise table.error(f"dialogue {dialogue_names[dialogue]} is in {both}; put each whole dialogue in one split")
+    for name in ("train", "test"):
+        if SPLITS.index(name) not in firsts:
+            raise table.error(f"{name} is a split without utterances; give some dialogues that code in the array split")
+    return firsts
+
+
+def _read_features(table: _Table, notices: list[str]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    features, measured, unread = {}, {}, []
+    for name, array in table.arrays.items():
+        if name.endswith(("_mask", "_names")):
+            continue
+        modality, _, rest = name.partition("_")
+        if modality in MODALITIES and rest and array.dtype.kind == "f":
+            features[name], measured[name] = _read_feature_set(table, name)
+            absent = np.flatnonzero(~measured[name].any(1))
+            if len(absent):
+                share = f"{len(absent)} of {len(table.ids)} utterances"
+                notices.append(f"{name} is not available for {share} (first: {table.place(absent[0])}).")
+        elif array.ndim == 2 and len(array) == len(table.ids):
+            unread.append(name)
+    beginnings = ", ".join(f"{modality}_" for modality in MODALITIES)
+    if not features:
+        raise table.error(f"there is no feature set; give a float array [U, D] whose name begins with {beginnings}")
+    if unread:
+        notices.append(f"Not read as features, which are float and begin with {beginnings}: {', '.join(unread)}.")
+    return features, measured
+
+
+def _read_feature_set(table: _Table, name: str) -> tuple[np.ndarray, np.ndarray]:
+    values = table.arrays[name]
+    if values.ndim != 2 or values.shape[1] == 0 or len(values) != len(table.ids):
+        form = f"float [{len(table.ids)}, D], a row for each entry of label and at least one column"
+        raise table.error(f"the array {name} is {values.dtype}{list(values.shape)}; it should be {form}")
+    mask = table.arrays.get(f"{name}_mask", np.ones(values.shape, bool))
+    if mask.shape != values.shape or mask.dtype.kind not in "biu":
+        form = f"bool{list(values.shape)} as {name} is, True where a value was measured"
+        raise table.error(f"the array {name}_mask is {mask.dtype}{list(mask.shape)}; it should be {form}")
+    measured = (mask != 0) & np.isfinite(values).any(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    for row, column in np.argwhere(measured & ~np.isfinite(single))[:1]:
+        problem = f"{name} is {values[row, column]} in column {column} of {table.place(row)}, not a finite float32"
+        advice = f"set it False in {name}_mask, or make the whole row NaN if {name} is not available there"
+        raise table.error(f"{problem}; {advice}")
+    return np.where(measured, single, np.float32(0)), measured
+
+
+def save_corpus(corpus: Corpus, path: str | os.PathLike[str]) -> None:
+    """Write a corpus so that `load_corpus` gives it back; notices and sha256 are not written.
+
+    Args:
+        corpus: what to write.
+        path: the .npz file, replaced in one step if it is there.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    arrays: dict[str, Any] = {
+        "name": np.array(corpus.name),
+        "label": corpus.labels,
+        "label_names": np.array(corpus.label_names),
+        "speaker": corpus.speakers,
+        "speaker_names": np.array(corpus.speaker_names),
+        "offsets": corpus.offsets,
+        "dialogue_names": np.array(corpus.dialogue_names),
+        "split": np.repeat(corpus.split, corpus.lengths),
+        "split_names": np.array(SPLITS),
+        "utt_id": np.array(corpus.utterance_ids),
+    }
+    if corpus.texts is not None:
+        arrays["text"] = np.array(corpus.texts)
+    for name, values in corpus.features.items():
+        arrays[name], arrays[f"{name}_mask"] = values, corpus.measured[name]
+    write_npz(Path(path), arrays)

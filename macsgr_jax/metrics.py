@@ -1,0 +1,165 @@
+"""From masked predictions to sums, from sums to scores: accuracy, F1, recall, likelihood and calibration.
+
+Everything of a split is summed before anything is divided, so that batches of any size give the scores of the split.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from macsgr_jax.errors import InputError
+from macsgr_jax.masking import masked_mean
+
+NUM_BINS = 15
+
+
+class Calibration(NamedTuple):
+    """Sums over the utterances of each of 15 equally wide bins [k/15, (k+1)/15) of the largest probability.
+
+    Attributes:
+        utterances: f32[15], how many fall into the bin; 1.0 falls into the last.
+        confidence: f32[15], sum of their largest probabilities.
+        correct: f32[15], how many of them are classified right.
+    """
+
+    utterances: Array
+    confidence: Array
+    correct: Array
+
+
+class Counts(NamedTuple):
+    """Sums over utterances, from which `scores` follow; those of parts add up to those of the whole.
+
+    Attributes:
+        confusion: i32[C, C], utterances by gold class (row) and predicted class (column).
+        nll: f32[], sum of the negative log-likelihoods of the gold classes.
+        calibration: sums by confidence.
+    """
+
+    confusion: Array
+    nll: Array
+    calibration: Calibration
+
+
+def zero_counts(num_classes: int) -> Counts:
+    """The counts of no utterance at all.
+
+    Args:
+        num_classes: C.
+
+    Returns:
+        Counts of zeros.
+    """
+    empty = jnp.zeros(NUM_BINS, jnp.float32)
+    confusion = jnp.zeros((num_classes, num_classes), jnp.int32)
+    return Counts(confusion, jnp.zeros((), jnp.float32), Calibration(empty, empty, empty))
+
+
+def add_counts(first: Counts, second: Counts) -> Counts:
+    """The counts of two disjoint sets of utterances together.
+
+    Args:
+        first: counts of one set.
+        second: counts of the other, with as many classes.
+
+    Returns:
+        Counts of both.
+    """
+    return jax.tree.map(jnp.add, first, second)
+
+
+def count(logits: ArrayLike, labels: ArrayLike, mask: ArrayLike) -> Counts:
+    """Count predictions, eq. 29, against labels where `mask` holds.
+
+    Args:
+        logits: f32[..., C]; anything, NaN included, where `mask` does not hold.
+        labels: i32[...], classes 0 to C - 1; anything where `mask` does not hold.
+        mask: bool[...], True where an utterance is.
+
+    Returns:
+        Counts over all leading axes together.
+    """
+    num_classes = jnp.shape(logits)[-1]
+    mask = jnp.asarray(mask, bool).reshape(-1)
+    labels = jnp.where(mask, jnp.asarray(labels, jnp.int32).reshape(-1), 0)
+    logits = jnp.where(mask[:, None], jnp.asarray(logits, jnp.float32).reshape(-1, num_classes), 0.0)
+    log_probabilities = jax.nn.log_softmax(logits)
+    predicted = jnp.argmax(logits, axis=-1)  # Eq. 29
+    of_label = jnp.take_along_axis(log_probabilities, labels[:, None], axis=-1)[:, 0]
+    zeros = zero_counts(num_classes)
+    return Counts(
+        confusion=zeros.confusion.at[labels, predicted].add(mask.astype(jnp.int32)),
+        nll=-jnp.sum(of_label, where=mask),
+        calibration=_count_by_confidence(jnp.exp(jnp.max(log_probabilities, axis=-1)), predicted == labels, mask),
+    )
+
+
+def scores(counts: Counts) -> dict[str, Array]:
+    """The scores of a set of utterances, in [0, 1] but `nll`; 0 where nothing is to be divided by.
+
+    Args:
+        counts: sums over the utterances.
+
+    Returns:
+        f32[] each: waa (eq. 32, plain accuracy), waf1 (eq. 33), macro_f1 (mean over the classes that occur, as gold or
+        as prediction), uar (mean recall over the gold classes), nll (mean), ece (expected calibration error, 15 bins);
+        and f32[C] each: f1, recall (the paper's accuracy of a class), precision, support.
+    """
+    confusion = counts.confusion.astype(jnp.float32)
+    right = jnp.diagonal(confusion)
+    support = jnp.sum(confusion, axis=1)
+    predictions = jnp.sum(confusion, axis=0)
+    total = jnp.sum(support)
+    recall = _divide(right, support)
+    f1 = _divide(2 * right, support + predictions)
+    calibration = counts.calibration
+    return {
+        "waa": _divide(jnp.sum(right), total),  # Eq. 32: the supports cancel, which leaves plain accuracy
+        "waf1": _divide(jnp.sum(support * f1), total),  # Eq. 33
+        "macro_f1": masked_mean(f1, support + predictions > 0),
+        "uar": masked_mean(recall, support > 0),
+        "nll": _divide(counts.nll, total),
+        "ece": _divide(jnp.sum(jnp.abs(calibration.correct - calibration.confidence)), total),
+        "f1": f1,
+        "recall": recall,
+        "precision": _divide(right, predictions),
+        "support": support,
+    }
+
+
+def summarize(values: Sequence[float] | ArrayLike) -> tuple[float, float]:
+    """Mean and sample standard deviation of a score over runs.
+
+    Args:
+        values: f32[S], one value a run.
+
+    Returns:
+        The mean, and the standard deviation with S - 1 in the denominator (0.0 for a single run).
+
+    Raises:
+        InputError: there is no value.
+    """
+    runs = np.asarray(values, np.float64).reshape(-1)
+    if runs.size == 0:
+        raise InputError("There is no run to summarize; give at least one value.")
+    return float(runs.mean()), float(runs.std(ddof=1)) if runs.size > 1 else 0.0
+
+
+def _count_by_confidence(confidence: Array, correct: Array, mask: Array) -> Calibration:
+    """Sum by bin as a masked sum, not as a scatter, whose order and so last bits vary on a GPU."""
+    bins = jnp.clip((confidence * NUM_BINS).astype(jnp.int32), 0, NUM_BINS - 1)
+    member = (bins[:, None] == jnp.arange(NUM_BINS)) & mask[:, None]
+    return Calibration(
+        utterances=jnp.sum(member, axis=0, dtype=jnp.float32),
+        confidence=jnp.sum(jnp.broadcast_to(confidence[:, None], member.shape), axis=0, where=member),
+        correct=jnp.sum(member & correct[:, None], axis=0, dtype=jnp.float32),
+    )
+
+
+def _divide(numerator: Array, denominator: Array) -> Array:
+    return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), 0.0)

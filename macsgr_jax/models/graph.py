@@ -1,0 +1,99 @@
+"""The semantic graph of a dialogue (eq. 22) as a `jraph.GraphsTuple` of static shape, and its shortest paths."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+import jraph
+import numpy as np
+from jax import Array
+
+from macsgr_jax.masking import safe_normalize
+
+# Same or other speaker, each of the past (the utterance itself included) or the future.
+SAME_PAST, SAME_FUTURE, OTHER_PAST, OTHER_FUTURE = range(4)
+NUM_RELATIONS = 4
+
+# arccos has an infinite slope at 1, the cosine of every utterance with itself.
+LARGEST_COSINE = 1.0 - 1e-6
+
+
+def semantic_similarity(nodes: Array, form: Literal["scaled", "printed"] = "scaled") -> Array:
+    """M^s of eq. 22 between all slots of a row.
+
+    Args:
+        nodes: f32[B, N, d_f].
+        form: 1 - arccos(cos) / pi, between 0 and 1 (scaled); or 1 - arccos(cos), below 0 for wide angles (printed).
+
+    Returns:
+        f32[B, N, N].
+    """
+    unit = safe_normalize(nodes)
+    cosine = jnp.clip(jnp.einsum("bid,bjd->bij", unit, unit), -LARGEST_COSINE, LARGEST_COSINE)
+    angle = jnp.arccos(cosine)
+    return 1.0 - angle / jnp.pi if form == "scaled" else 1.0 - angle
+
+
+def build_semantic_graph(
+    nodes: Array, similarity: Array, speakers: Array, dialogue: Array, mask: Array, *, past: int, future: int
+) -> jraph.GraphsTuple:
+    """The window graph: every slot hears the `past` slots before it, itself, and the `future` slots after it.
+
+    The shape is static: each slot has an edge an offset of the window. Edges that leave the dialogue or touch padding
+    are there, but not valid.
+
+    Args:
+        nodes: f32[B, N, d_f].
+        similarity: f32[B, N, N], M^s.
+        speakers: i32[B, N].
+        dialogue: i32[B, N].
+        mask: bool[B, N].
+        past: Theta_p.
+        future: Theta_f.
+
+    Returns:
+        One graph a row, nodes f32[B * N, d_f]; edges are a dictionary of `relation` i32[E], `weight` f32[E] (M^s) and
+        `valid` bool[E]; `senders` and `receivers` i32[E]; E = B * N * (past + 1 + future).
+    """
+    rows, slots, size = nodes.shape
+    row = jnp.arange(rows)[:, None, None]
+    receiver = jnp.arange(slots)[:, None]
+    offset = jnp.arange(-past, future + 1)[None, :]
+    inside = (receiver + offset >= 0) & (receiver + offset < slots)
+    sender = jnp.clip(receiver + offset, 0, slots - 1)
+
+    valid = inside & (dialogue[:, sender] == dialogue[..., None]) & mask[:, sender] & mask[..., None]
+    same = speakers[:, sender] == speakers[..., None]
+    relation = jnp.where(same, SAME_PAST, OTHER_PAST) + (offset > 0)
+    width = past + 1 + future
+    return jraph.GraphsTuple(
+        nodes=nodes.reshape(rows * slots, size),
+        edges={
+            "relation": relation.reshape(-1),
+            "weight": similarity[row, receiver, sender].reshape(-1),
+            "valid": valid.reshape(-1),
+        },
+        senders=jnp.broadcast_to(row * slots + sender, valid.shape).reshape(-1),
+        receivers=jnp.broadcast_to(row * slots + receiver, valid.shape).reshape(-1),
+        n_node=jnp.full((rows,), slots),
+        n_edge=jnp.full((rows,), slots * width),
+        globals=None,
+    )
+
+
+def shortest_paths(slots: int, past: int, future: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hops from slot j to slot i in a dialogue's window graph; they need no search.
+
+    Args:
+        slots: N.
+        past: Theta_p.
+        future: Theta_f.
+
+    Returns:
+        hops i32[N, N] (0 where unreachable) and reachable bool[N, N]. With a window of 0 in one direction, nothing
+        arrives from there.
+    """
+    distance = np.arange(slots)[:, None] - np.arange(slots)[None, :]
+    reach = np.where(distance > 0, past, future)
+    reachable = (distance == 0) | (reach > 0)
+    hops = -(-np.abs(distance) // np.maximum(reach, 1))
+    return np.where(reachable, hops, 0).astype(np.int32), reachable

@@ -1,0 +1,150 @@
+"""MA-CMU-SGRNet: encode, align, distribute, fuse, connect, refine, classify."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from macsgr_jax.config import ModelConfig
+from macsgr_jax.masking import safe_normalize
+from macsgr_jax.models.attention import dialogue_pairs
+from macsgr_jax.models.distribution import DistributionEncoder
+from macsgr_jax.models.fusion import CrossModalFusion, fusion_weights
+from macsgr_jax.models.graph import build_semantic_graph, semantic_similarity
+from macsgr_jax.models.recurrent import RecurrentEncoder
+from macsgr_jax.models.semantic import SemanticEncoder
+from macsgr_jax.models.syntactic import SyntacticEncoder
+from macsgr_jax.types import Batch, Gaussian, ModelOutput
+
+
+class Network(nn.Module):
+    """The whole network, for one modality or many.
+
+    Attributes:
+        config: sizes, readings and ablations.
+        num_classes: C.
+    """
+
+    config: ModelConfig
+    num_classes: int
+
+    def setup(self) -> None:
+        """Make the modules."""
+        config = self.config
+        per_modality = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}
+        syntactic_size = config.fused_size // 2
+        self.encoder = RecurrentEncoder(config.hidden_size, config.causal)
+        self.projection = nn.vmap(nn.Dense, **per_modality)(config.hidden_size)
+        self.distribution = nn.vmap(DistributionEncoder, **per_modality)(
+            config.distribution_heads, config.initial_std, config.least_std
+        )
+        self.fusion = CrossModalFusion(
+            config.fused_size, config.fusion_heads, config.cross_modal_interaction, config.residual
+        )
+        self.syntactic = SyntacticEncoder(syntactic_size, config.semantic_edge_weights, config.residual, config.dropout)
+        self.semantic = SemanticEncoder(
+            config.fused_size - syntactic_size,
+            config.semantic_heads,
+            config.window_past,
+            0 if config.causal else config.window_future,
+            config.max_hops,
+            config.semantic_position_encoding,
+            config.attended_value,
+        )
+        self.classifier_hidden = nn.Dense(config.fused_size)
+        self.classifier_out = nn.Dense(self.num_classes)
+        self.input_drop = nn.Dropout(config.input_dropout)
+        self.drop = nn.Dropout(config.dropout)
+        self.prototypes = self.param(
+            "prototypes", nn.initializers.normal(1.0), (config.num_prototypes, config.hidden_size)
+        )
+
+    def __call__(self, batch: Batch, *, train: bool = False) -> ModelOutput:
+        """Name the emotion of every utterance of a batch.
+
+        Args:
+            batch: rows of dialogues.
+            train: draws from the latent Gaussians (stream "sample") and drops features (stream "dropout").
+
+        Returns:
+            ModelOutput.
+        """
+        config = self.config
+        modalities = sorted(batch.features)
+        available = jnp.stack([batch.available[name] for name in modalities])
+        allowed = dialogue_pairs(batch.dialogue, batch.mask, config.causal)
+
+        # Encode: u~ of each modality in the context of its dialogue; align: s~ and t~ on the unit sphere.
+        hidden = self._encode(batch, train)
+        embeddings = jnp.where(available[..., None], safe_normalize(self.projection(hidden)), 0.0)
+        # Distribute. Differs from the paper, which reads the unit vectors here: noise would drown their small entries.
+        read = hidden if config.distribution_input == "hidden" else embeddings
+        latents = self.distribution(read, allowed[None] & available[:, :, None, :])
+        # Fuse: eqs. 14-21.
+        weighted, weights = self._weigh(latents, available, train)
+        nodes = self.fusion(weighted, available, allowed)
+        nodes = jnp.where(batch.mask[..., None], nodes, 0.0)
+        # Connect and refine: eqs. 22-26.
+        syntactic, semantic = self._refine(self.drop(nodes, deterministic=not train), batch, allowed, train)
+        # Classify: eqs. 27-28; the softmax of eq. 28 is left to the loss and to the reader of the logits.
+        refined = jnp.concatenate([syntactic, semantic], axis=-1)
+        if config.residual:
+            refined = refined + nodes  # Differs from the paper: h_i is the refinement alone.
+        if config.skip:
+            refined = jnp.concatenate([refined, nodes, *weighted], axis=-1)
+        refined = self.drop(refined, deterministic=not train)
+        logits = self.classifier_out(self.drop(nn.relu(self.classifier_hidden(refined)), deterministic=not train))
+        return ModelOutput(logits, embeddings, latents, weights, nodes, syntactic, semantic)
+
+    def _encode(self, batch: Batch, train: bool) -> Array:
+        features = {name: self.input_drop(values, deterministic=not train) for name, values in batch.features.items()}
+        hidden = self.encoder(features, batch.dialogue, batch.mask)
+        return self.drop(hidden, deterministic=not train)
+
+    def _weigh(self, latents: Gaussian, available: Array, train: bool) -> tuple[Array, Array]:
+        config = self.config
+        sampled = latents.mean
+        if train:
+            sampled = sampled + latents.std * jax.random.normal(self.make_rng("sample"), latents.std.shape)
+        weights = fusion_weights(
+            latents.std, available, uncertainty=config.uncertainty, weighted=config.uncertainty_weighting
+        )
+        if config.fusion_input == "sampled" and config.cross_modal_interaction:
+            return jnp.where(available[..., None], sampled, 0.0), weights
+        return weights[..., None] * sampled, weights  # Eqs. 16-17; a missing modality weighs nothing.
+
+    def _refine(self, nodes: Array, batch: Batch, allowed: Array, train: bool) -> tuple[Array, Array]:
+        config = self.config
+        rows, slots, size = nodes.shape
+        half = size // 2
+        similarity = semantic_similarity(nodes, config.similarity)
+        syntactic = jnp.zeros((rows, slots, half), nodes.dtype)
+        semantic = jnp.zeros((rows, slots, size - half), nodes.dtype)
+        if config.syntactic_encoder:
+            graph = build_semantic_graph(
+                nodes,
+                similarity,
+                batch.speakers,
+                batch.dialogue,
+                batch.mask,
+                past=config.window_past,
+                future=0 if config.causal else config.window_future,
+            )
+            syntactic = self.syntactic(graph, train=train).reshape(rows, slots, half)
+            syntactic = jnp.where(batch.mask[..., None], syntactic, 0.0)
+        if config.semantic_encoder:
+            semantic = self.semantic(nodes, similarity, allowed)
+        return syntactic, semantic
+
+
+def build_network(config: ModelConfig, num_classes: int) -> Network:
+    """The network of a configuration; the modalities and their sizes come with the first batch.
+
+    Args:
+        config: sizes, readings and ablations.
+        num_classes: C.
+
+    Returns:
+        A flax module.
+    """
+    return Network(config, num_classes)

@@ -1,0 +1,82 @@
+"""The types that everything shares: NamedTuples of arrays, so that each of them is a pytree.
+
+Letters of all shapes in this package: U utterances of a corpus; a batch has B rows of N slots; D_m features of modality
+m; M modalities; d_e and d_f hidden sizes; C emotions; K prototypes; R relations; W offsets of the context window;
+E = B * N * W edges; S runs.
+"""
+
+from typing import NamedTuple
+
+from jax import Array
+
+
+class Utterances(NamedTuple):
+    """A whole corpus, put on the device once.
+
+    Attributes:
+        features: modality -> f32[U, D_m], standardised; zero where nothing was measured.
+        available: modality -> bool[U]; a missing modality is not padding.
+        speakers: i32[U].
+        labels: i32[U].
+        dialogue: i32[U], the dialogue of each utterance.
+    """
+
+    features: dict[str, Array]
+    available: dict[str, Array]
+    speakers: Array
+    labels: Array
+    dialogue: Array
+
+
+class Batch(NamedTuple):
+    """Rows of slots, gathered from `Utterances` by an index array i32[B, N] in which -1 is padding.
+
+    Attributes:
+        features: modality -> f32[B, N, D_m], zero where padded or not available.
+        available: modality -> bool[B, N], False where padded.
+        speakers: i32[B, N], 0 where padded.
+        labels: i32[B, N], 0 where padded.
+        dialogue: i32[B, N], which dialogue of the corpus, -1 where padded; nothing crosses from one to another.
+        mask: bool[B, N], True where an utterance is.
+    """
+
+    features: dict[str, Array]
+    available: dict[str, Array]
+    speakers: Array
+    labels: Array
+    dialogue: Array
+    mask: Array
+
+
+class Gaussian(NamedTuple):
+    """Diagonal normal distributions.
+
+    Attributes:
+        mean: f32[M, B, N, d_e].
+        std: f32[M, B, N, d_e], standard deviations, positive.
+    """
+
+    mean: Array
+    std: Array
+
+
+class ModelOutput(NamedTuple):
+    """What the network says of a batch.
+
+    Attributes:
+        logits: f32[B, N, C].
+        embeddings: f32[M, B, N, d_e], unit length (s~ and t~ of the paper), zero where padded or not available.
+        latents: the latent Gaussians of each modality.
+        weights: f32[M, B, N], the fusion weights omega, which sum to one over the available modalities.
+        nodes: f32[B, N, d_f], the fused features g before refinement.
+        syntactic: f32[B, N, d_f // 2], h^sy; zero where the syntactic encoder is ablated.
+        semantic: f32[B, N, d_f - d_f // 2], h^se; zero where the semantic encoder is ablated.
+    """
+
+    logits: Array
+    embeddings: Array
+    latents: Gaussian
+    weights: Array
+    nodes: Array
+    syntactic: Array
+    semantic: Array
