@@ -8,8 +8,9 @@ from typing import TypeVar
 import docstring_parser
 import tyro
 
-from macsgr_jax.config import PRESETS, Config, setting_names
+from macsgr_jax.config import PRESETS, Config
 from macsgr_jax.errors import InputError
+from macsgr_jax.settings import setting_names
 from macsgr_jax.train import DivergenceError
 
 BAD_INPUT = 2

@@ -15,8 +15,8 @@ from experiments.results import SCALARS
 from experiments.runs import evaluate_split
 from experiments.train import SYNTHETIC, read_corpus
 from macsgr_jax.checkpoint import load_description, load_params
-from macsgr_jax.config import from_json
 from macsgr_jax.errors import InputError
+from macsgr_jax.settings import from_json
 from macsgr_jax.task import prepare
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from macsgr_jax.config import Config, to_json
+from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import SPLITS, Corpus
 from macsgr_jax.metrics import Counts, scores, summarize
+from macsgr_jax.settings import to_json
 from macsgr_jax.task import Task
 
 SCHEMA = "macsgr_jax.results/1"

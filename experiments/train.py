@@ -20,12 +20,13 @@ from experiments.report import as_screen_table, class_rows, score_rows, write_re
 from experiments.results import SeedResult, assemble, describe_corpus, describe_network
 from experiments.runs import predict_split, train_seed
 from macsgr_jax.checkpoint import load_params, save_description
-from macsgr_jax.config import PRESETS, Config, override, to_json
+from macsgr_jax.config import PRESETS, Config
 from macsgr_jax.data import synthetic
 from macsgr_jax.data.corpus import Corpus, choose_features
 from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json, write_text
+from macsgr_jax.settings import override, to_json
 from macsgr_jax.task import Task, prepare
 
 SYNTHETIC = "synthetic"

@@ -1,11 +1,12 @@
 """MA-CMU-SGRNet in JAX: emotions of every utterance of a conversation, from speech and text."""
 
 from macsgr_jax import losses, metrics
-from macsgr_jax.config import PRESETS, Config, HParams, make_hparams, override
+from macsgr_jax.config import PRESETS, Config, HParams, make_hparams
 from macsgr_jax.data.corpus import Corpus, choose_features, hold_out_validation
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.models import Network, build_network
+from macsgr_jax.settings import override
 from macsgr_jax.task import Task, prepare
 from macsgr_jax.train import evaluate, gather_batch, init_state, predict, run, train_epoch, train_step
 from macsgr_jax.types import Batch, Gaussian, ModelOutput, Utterances

@@ -4,9 +4,8 @@ A field that answers a doubtful place of the paper says so; `preset("literal")` 
 """
 
 import dataclasses
-import difflib
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+from collections.abc import Sequence
+from typing import Annotated, Literal, NamedTuple
 
 import jax.numpy as jnp
 import pydantic
@@ -104,19 +103,18 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Raise InputError where sizes do not divide."""
-        for size, heads in (
-            ("hidden_size", "distribution_heads"),
-            ("fused_size", "fusion_heads"),
-            ("fused_size", "semantic_heads"),
+        for name, size in (("hidden_size", self.hidden_size), ("fused_size", self.fused_size)):
+            if size % 2:
+                raise InputError(f"model.{name} = {size} has to be even: it is made of two halves")
+        for name, size, heads in (
+            ("twice model.hidden_size", 2 * self.hidden_size, "distribution_heads"),
+            ("model.fused_size", self.fused_size, "fusion_heads"),
+            ("half of model.fused_size", self.fused_size // 2, "semantic_heads"),
         ):
-            width = getattr(self, size) // (2 if heads == "semantic_heads" else 1) * (2 if size == "hidden_size" else 1)
-            if width % getattr(self, heads):
+            if size % getattr(self, heads):
                 raise InputError(
-                    f"model.{size} = {getattr(self, size)} cannot be divided among model.{heads} ="
-                    f" {getattr(self, heads)}: choose another size or number of heads"
+                    f"model.{heads} = {getattr(self, heads)} does not divide {name}, {size}: change one of them"
                 )
-        if self.hidden_size % 2 or self.fused_size % 2:
-            raise InputError("model.hidden_size and model.fused_size must be even: each is made of two halves")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,75 +285,3 @@ def make_hparams(config: Config, modalities: Sequence[str]) -> HParams:
         learning_rate=jnp.float32(config.train.learning_rate),
         weight_decay=jnp.float32(config.train.weight_decay),
     )
-
-
-def setting_names(config: Config) -> Iterator[tuple[str, Any, Any]]:
-    """Every setting as (dotted name, type, value), in the order of the classes above."""
-    for section in dataclasses.fields(config):
-        values = getattr(config, section.name)
-        types = get_type_hints(type(values), include_extras=True)
-        for field in dataclasses.fields(values):
-            yield f"{section.name}.{field.name}", types[field.name], getattr(values, field.name)
-
-
-def override(config: Config, assignments: Sequence[str]) -> Config:
-    """The configuration with some settings replaced.
-
-    Args:
-        config: where to start.
-        assignments: strings such as "model.window_past=5"; a tuple's members are separated by commas.
-
-    Returns:
-        A new configuration.
-
-    Raises:
-        InputError: an assignment without "=", an unknown setting, or a value that does not fit.
-    """
-    types = {name: kind for name, kind, _ in setting_names(config)}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        name = name.strip()
-        if not equals:
-            raise InputError(f"--set {assignment}: write it as NAME=VALUE, such as model.window_past=5")
-        if name not in types:
-            near = difflib.get_close_matches(name, types, n=3) or [known for known in types if name in known]
-            hint = f"did you mean {' or '.join(near)}?" if near else "--help lists all of them"
-            raise InputError(f"--set {assignment}: there is no setting {name}; {hint}")
-        section, field = name.split(".")
-        value = _convert(name, text.strip(), types[name])
-        config = dataclasses.replace(
-            config, **{section: dataclasses.replace(getattr(config, section), **{field: value})}
-        )
-    return config
-
-
-def _convert(name: str, text: str, kind: Any) -> Any:
-    adapter = pydantic.TypeAdapter(kind)
-    try:
-        if isinstance(getattr(kind, "__origin__", None), type) and issubclass(kind.__origin__, tuple):
-            return adapter.validate_python(tuple(part for part in text.split(",") if part))
-        return adapter.validate_strings(text)
-    except pydantic.ValidationError as error:
-        raise InputError(f"--set {name}={text}: {error.errors()[0]['msg'].lower()}") from None
-
-
-def to_json(config: Config) -> dict[str, Any]:
-    """The configuration as nested dictionaries of plain values."""
-    plain: dict[str, Any] = pydantic.TypeAdapter(Config).dump_python(config, mode="json")
-    return plain
-
-
-def from_json(values: dict[str, Any]) -> Config:
-    """The configuration that `to_json` wrote.
-
-    Raises:
-        InputError: a field is unknown, missing its type, or out of range.
-    """
-    try:
-        return pydantic.TypeAdapter(Config).validate_python(values)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"the stored configuration does not fit this version: {where}: {first['msg'].lower()}"
-        ) from None

@@ -14,10 +14,11 @@ import numpy as np
 import optax
 from jax import Array
 
-from macsgr_jax.config import Config, HParams, TrainConfig, make_hparams
+from macsgr_jax.config import Config, HParams, make_hparams
 from macsgr_jax.losses import TERMS, total_loss
 from macsgr_jax.metrics import Counts, add_counts, count, scores, zero_counts
 from macsgr_jax.models import Network, build_network
+from macsgr_jax.optimizer import make_optimizer
 from macsgr_jax.task import Task
 from macsgr_jax.types import Batch, Utterances
 
@@ -79,48 +80,6 @@ def gather_batch(utterances: Utterances, index: Array) -> Batch:
         labels=jnp.where(mask, utterances.labels[safe], 0),
         dialogue=jnp.where(mask, utterances.dialogue[safe], -1),
         mask=mask,
-    )
-
-
-def learning_rate_at(step: Array, steps_per_epoch: int, config: TrainConfig, hparams: HParams) -> Array:
-    """The learning rate of a step; the paper's Algorithm 1 with `schedule="restarts"`, constant within an epoch there.
-
-    Args:
-        step: i32[].
-        steps_per_epoch: steps of an epoch.
-        config: schedule and periods.
-        hparams: the largest learning rate.
-
-    Returns:
-        f32[].
-    """
-    if config.schedule == "constant":
-        return hparams.learning_rate
-    if config.schedule == "restarts":
-        progress = (step // steps_per_epoch) % config.restart_epochs / config.restart_epochs
-    else:
-        progress = jnp.minimum(step / (config.epochs * steps_per_epoch), 1.0)
-    least = jnp.minimum(config.least_learning_rate, hparams.learning_rate)
-    return least + 0.5 * (hparams.learning_rate - least) * (1.0 + jnp.cos(jnp.pi * progress))
-
-
-def make_optimizer(config: TrainConfig, hparams: HParams, steps_per_epoch: int) -> optax.GradientTransformation:
-    """Adam with clipping, decay and schedule; its state's shape does not depend on the numbers in `hparams`."""
-
-    def rate(step: Array) -> Array:
-        return -learning_rate_at(step, steps_per_epoch, config, hparams)
-
-    def matrices(params: Params) -> Any:
-        return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
-
-    decay = optax.add_decayed_weights(hparams.weight_decay, mask=matrices)
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity(),
-        decay if config.decay == "coupled" else optax.identity(),
-        optax.scale_by_adam(),
-        optax.scale_by_schedule(rate),
-        # As printed, (1 - lambda_d) theta - r delta: the decay is not scaled by the learning rate.
-        optax.add_decayed_weights(-hparams.weight_decay) if config.decay == "decoupled" else optax.identity(),
     )
 
 
@@ -320,15 +279,10 @@ def check_finite(terms: dict[str, np.ndarray], epoch: int) -> None:
     Raises:
         DivergenceError: naming epoch, step and term.
     """
-    bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in terms.items()}
-    first = (
-        min((steps[0], name == "total", name) for name, steps in bad.items() if len(steps))
-        if any(len(steps) for steps in bad.values())
-        else None
-    )
-    if first is not None:
-        step, _, name = first
-        raise DivergenceError(
-            f"the {name} loss is {terms[name][step]} at step {step + 1} of epoch {epoch}: lower train.learning_rate,"
-            " or set train.clip_norm"
-        )
+    for step in range(len(terms["total"])):
+        for name in TERMS:  # The total comes last: a part that is at fault is named first.
+            if not np.isfinite(terms[name][step]):
+                raise DivergenceError(
+                    f"the {name} loss is {terms[name][step]} at step {step + 1} of epoch {epoch}: lower"
+                    " train.learning_rate, or set train.clip_norm"
+                )

@@ -58,13 +58,13 @@ class SyntheticSettings:
     longest: int = 40
     change_speaker: float = 0.75
     inertia: float = 0.3
-    contagion: float = 0.4
+    contagion: float = 0.42
     base: tuple[float, ...] = (0.15, 0.15, 0.15, 0.15, 0.2, 0.2)
     sizes: tuple[int, int] = (24, 12)
-    distances: tuple[float, float] = (2.3, 1.25)
+    distances: tuple[float, float] = (2.2, 1.3)
     pair_distance: float = 0.2
-    noise_scales: tuple[float, ...] = (0.5, 1.0, 2.0)
-    scale_prior: tuple[float, ...] = (0.4, 0.3, 0.3)
+    noise_scales: tuple[float, ...] = (0.5, 1.0, 1.5)
+    scale_prior: tuple[float, ...] = (0.3, 0.4, 0.3)
     means_seed: int = 0
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from macsgr_jax.masking import masked_logsumexp, masked_mean
@@ -40,7 +41,7 @@ def instance_alignment(
     """
     modalities, utterances, size = embeddings.shape
     count = modalities * utterances
-    modality = jnp.repeat(jnp.arange(modalities), utterances)
+    modality = np.repeat(np.arange(modalities), utterances)
     label = jnp.tile(labels, modalities)
     valid = mask.reshape(count)
     z = jnp.where(valid[:, None], embeddings.reshape(count, size), 0.0)

@@ -3,6 +3,7 @@
 import itertools
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from macsgr_jax.masking import masked_mean, safe_norm
@@ -27,5 +28,5 @@ def latent_alignment(mean: Array, std: Array, mask: Array) -> Array:
     pairs = list(itertools.combinations(range(mean.shape[0]), 2))
     if not pairs:
         return jnp.zeros((), mean.dtype)
-    one, other = jnp.array(pairs).T
+    one, other = np.array(pairs).T
     return 0.5 * masked_mean(safe_norm(parameters[one] - parameters[other]), mask[one] & mask[other])

@@ -11,7 +11,7 @@ from macsgr_jax.losses.prototype import prototype_alignment
 from macsgr_jax.masking import masked_mean
 from macsgr_jax.types import Batch, ModelOutput
 
-TERMS = ("total", "classification", "instance", "prototype", "latent")
+TERMS = ("classification", "instance", "prototype", "latent", "total")
 
 
 def classification(logits: Array, labels: Array, mask: Array) -> Array:
@@ -84,4 +84,4 @@ def total_loss(
         + hparams.gamma_latent * terms["latent"]
     )
     total = terms["classification"] + hparams.lambda_alignment * alignment  # Eq. 31.
-    return total, {"total": total, **terms}
+    return total, {**terms, "total": total}

@@ -6,6 +6,7 @@ import warnings
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from macsgr_jax.masking import masked_mean, safe_normalize
@@ -75,7 +76,7 @@ def prototype_alignment(
     pairs = list(itertools.permutations(range(embeddings.shape[0]), 2))
     if not pairs:
         return jnp.zeros((), embeddings.dtype)
-    predicted, code = jnp.array(pairs).T
+    predicted, code = np.array(pairs).T
     embeddings = jnp.where(mask[..., None], embeddings, 0.0)
     scores = embeddings @ safe_normalize(prototypes).T
     codes = jax.vmap(functools.partial(sinkhorn_codes, epsilon=epsilon, iterations=iterations))(scores, mask)

@@ -1,0 +1,117 @@
+"""What several test files share: tiny sizes, random weights, random cases of the losses, numerical gradients."""
+
+import functools
+import zlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from macsgr_jax.config import ModelConfig
+
+# Accelerators multiply float32 matrices in fewer bits by default; the references are float64.
+jax.config.update("jax_default_matmul_precision", "highest")
+
+SCENARIOS = ("all valid", "some missing", "one modality missing", "one label", "all different", "nothing valid")
+
+
+class Case(NamedTuple):
+    """Unit embeddings f32[M, U, d], labels i32[U] and mask bool[M, U]."""
+
+    embeddings: np.ndarray
+    labels: np.ndarray
+    mask: np.ndarray
+
+
+def draw_case(seed: int, modalities: int, utterances: int, scenario: str, size: int = 4) -> Case:
+    """A random case of a loss."""
+    random = np.random.default_rng([seed, modalities, utterances])
+    embeddings = random.normal(size=(modalities, utterances, size))
+    embeddings /= np.linalg.norm(embeddings, axis=-1, keepdims=True)
+    labels = random.integers(0, 3, utterances)
+    mask = np.ones((modalities, utterances), bool)
+    if scenario == "some missing":
+        mask = random.random(mask.shape) < 0.7
+    elif scenario == "one modality missing":
+        mask[0, ::2] = False
+    elif scenario == "one label":
+        labels = np.full(utterances, 2)
+    elif scenario == "all different":
+        labels = np.arange(utterances)
+    elif scenario == "nothing valid":
+        mask = np.zeros_like(mask)
+    return Case(embeddings.astype(np.float32), labels.astype(np.int32), mask)
+
+
+def differentiate(function: Callable[[np.ndarray], float], point: np.ndarray, step: float = 1e-6) -> np.ndarray:
+    """Central differences in float64."""
+    point = np.array(point, np.float64)
+    gradient = np.zeros_like(point)
+    for place in np.ndindex(point.shape):
+        shift = np.zeros_like(point)
+        shift[place] = step
+        gradient[place] = (function(point + shift) - function(point - shift)) / (2 * step)
+    return gradient
+
+
+def draw_params(module: nn.Module, *inputs: Any, **options: Any) -> dict[str, Any]:
+    """Random weights of a module, biases too; the same path and shape always gives the same numbers."""
+    shapes = jax.eval_shape(functools.partial(module.init, **options), jax.random.key(0), *inputs)["params"]
+
+    def draw(path: Any, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        name = jax.tree_util.keystr(path)
+        values = np.random.default_rng([zlib.crc32(name.encode()), *leaf.shape]).normal(size=leaf.shape)
+        return np.asarray(1 + 0.1 * values if name.endswith("['scale']") else 0.5 * values, np.float32)
+
+    drawn: dict[str, Any] = jax.tree_util.tree_map_with_path(draw, shapes)
+    return drawn
+
+
+@pytest.fixture(scope="session", params=SCENARIOS)
+def scenario(request: pytest.FixtureRequest) -> str:
+    """Each name of a special case of the losses."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def make_case() -> Callable[..., Case]:
+    """`draw_case`."""
+    return draw_case
+
+
+@pytest.fixture(scope="session")
+def numerical_gradient() -> Callable[..., np.ndarray]:
+    """`differentiate`."""
+    return differentiate
+
+
+@pytest.fixture(scope="session")
+def make_params() -> Callable[..., dict[str, Any]]:
+    """`draw_params`."""
+    return draw_params
+
+
+@pytest.fixture(scope="session")
+def jit_quickly() -> Callable[..., Any]:
+    """`jax.jit` that compiles in half the time, for what is run only a few times."""
+    return functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": "0"})
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> ModelConfig:
+    """A network that compiles in seconds."""
+    return ModelConfig(
+        hidden_size=8,
+        fused_size=8,
+        distribution_heads=2,
+        fusion_heads=2,
+        semantic_heads=2,
+        window_past=2,
+        window_future=1,
+        max_hops=3,
+        num_prototypes=6,
+    )

@@ -1,0 +1,129 @@
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from macsgr_jax.losses import instance_alignment
+from macsgr_jax.masking import safe_normalize
+from tests import reference
+
+TEMPERATURES = np.array([[0.1, 0.05, 0.2], [0.05, 0.3, 0.15], [0.2, 0.15, 0.25]], np.float32)
+OFFSETS = np.array([[0.1, -0.2, 0.3], [-0.2, 0.0, 0.2], [0.3, 0.2, -0.1]], np.float32)
+
+evaluate = jax.jit(instance_alignment, static_argnames=("gate", "form"))
+
+
+def numbers(modalities: int) -> tuple[np.ndarray, np.ndarray]:
+    """Temperatures and offsets of the first modalities."""
+    return TEMPERATURES[:modalities, :modalities], OFFSETS[:modalities, :modalities]
+
+
+@jax.jit
+def differentiate_raw(vectors: jax.Array, labels: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Value and gradient with respect to vectors of any length."""
+
+    def loss(vectors: jax.Array) -> jax.Array:
+        return instance_alignment(safe_normalize(vectors), labels, mask, *numbers(vectors.shape[0]))
+
+    return jax.value_and_grad(loss)(vectors)
+
+
+@pytest.mark.parametrize("utterances", [1, 2, 7, 20])
+@pytest.mark.parametrize("modalities", [1, 2, 3])
+def test_equals_the_loops(make_case: Callable[..., Any], modalities: int, utterances: int, scenario: str) -> None:
+    case = make_case(0, modalities, utterances, scenario)
+    found = evaluate(*case, *numbers(modalities))
+    expected = reference.instance_alignment(*case, *numbers(modalities))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("form", ["inside", "printed"])
+@pytest.mark.parametrize("gate", [True, False])
+def test_equals_the_loops_in_every_reading(make_case: Callable[..., Any], gate: bool, form: str, seed: int) -> None:
+    case = make_case(seed, 2, 7, "some missing")
+    found = evaluate(*case, *numbers(2), gate=gate, form=form)
+    expected = reference.instance_alignment(*case, *numbers(2), gate, form)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_gate_and_form_matter(make_case: Callable[..., Any]) -> None:
+    case = make_case(0, 2, 7, "all valid")
+    readings = [evaluate(*case, *numbers(2), gate=g, form=f) for g in (True, False) for f in ("inside", "printed")]
+    assert len({round(float(reading), 3) for reading in readings}) == 4
+
+
+def test_the_inside_form_counts_a_positive_from_cosine_xi_on() -> None:
+    """Unit vectors at 0, 60 and 180 degrees; the first two are the only pair."""
+    embeddings = jnp.array([[[1.0, 0.0], [0.5, 3**0.5 / 2], [-1.0, 0.0]]])
+    labels, mask, tau = jnp.array([0, 0, 1]), jnp.ones((1, 3), bool), jnp.full((1, 1), 0.5)
+    below, above = (evaluate(embeddings, labels, mask, tau, jnp.full((1, 1), xi)) for xi in (0.49, 0.51))
+    assert below > 0
+    assert above == 0
+
+
+@pytest.mark.parametrize("scenario", ["nothing valid", "all different"])
+def test_without_a_positive_pair_it_is_zero_with_zero_gradient(make_case: Callable[..., Any], scenario: str) -> None:
+    case = make_case(0, 1, 7, scenario)
+    value, gradient = differentiate_raw(*case)
+    assert value == 0
+    np.testing.assert_array_equal(gradient, 0.0)
+
+
+def test_gradient_equals_central_differences(
+    make_case: Callable[..., Any], numerical_gradient: Callable[..., np.ndarray]
+) -> None:
+    embeddings, _, mask = make_case(1, 2, 4, "all valid", 3)
+    labels, mask = np.array([0, 1, 0, 0]), mask & (np.arange(4) != 3) | np.array([[True], [False]])
+    vectors = embeddings * np.array([0.5, 1.0, 2.0, 1.5], np.float32)[:, None]
+    tau, xi = numbers(2)
+    # Only away from the gate's edge is there a gradient to compare with.
+    for i in np.argwhere(mask):
+        for j in np.argwhere(mask):
+            assert abs(vectors[tuple(i)] @ vectors[tuple(j)] - xi[i[0], j[0]]) > 1e-3
+    expected = numerical_gradient(lambda x: reference.instance_alignment(x, labels, mask, tau, xi), vectors)
+    _, gradient = differentiate_raw(vectors, labels, mask)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
+    assert np.abs(expected[mask]).max() > 0.1
+    np.testing.assert_array_equal(np.asarray(gradient)[~mask], 0.0)
+
+
+@pytest.mark.parametrize(
+    "vectors", [np.ones((2, 5, 3)), np.zeros((2, 5, 3)), np.eye(3)[None, [0, 0, 1, 1, 2]] * [[[1]], [[-1]]]]
+)
+@pytest.mark.parametrize("valid", [0, 1, 5])
+def test_degenerate_embeddings_have_finite_gradients(vectors: np.ndarray, valid: int) -> None:
+    labels = np.array([0, 1, 0, 1, 1])
+    mask = np.broadcast_to(np.arange(5) < valid, (2, 5))
+    value, gradient = differentiate_raw(vectors.astype(np.float32), labels, mask)
+    np.testing.assert_allclose(value, reference.instance_alignment(vectors, labels, mask, *numbers(2)), atol=1e-5)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("garbage", [1e30, np.inf, np.nan])
+def test_appended_garbage_changes_neither_value_nor_gradient(make_case: Callable[..., Any], garbage: float) -> None:
+    case = make_case(2, 2, 7, "some missing")
+    differentiate = jax.jit(jax.value_and_grad(instance_alignment))
+    value, gradient = differentiate(*case, *numbers(2))
+    longer_value, longer_gradient = differentiate(
+        np.pad(case.embeddings, ((0, 0), (0, 4), (0, 0)), constant_values=garbage),
+        np.pad(case.labels, (0, 4), constant_values=case.labels[0]),
+        np.pad(case.mask, ((0, 0), (0, 4))),
+        *numbers(2),
+    )
+    np.testing.assert_allclose(longer_value, value, rtol=1e-5)
+    np.testing.assert_allclose(longer_gradient[:, :7], gradient, atol=1e-5)
+    np.testing.assert_array_equal(longer_gradient[:, 7:], 0.0)
+    assert value > 0.1
+
+
+def test_vmapped_equals_a_loop(make_case: Callable[..., Any]) -> None:
+    cases = [make_case(seed, 2, 7, "some missing") for seed in range(4)]
+    stacked = [np.stack(arrays) for arrays in zip(*cases, strict=True)]
+    temperatures = np.stack([TEMPERATURES[:2, :2] * (1 + run) for run in range(4)])
+    found = jax.jit(jax.vmap(instance_alignment, in_axes=(0, 0, 0, 0, None)))(*stacked, temperatures, OFFSETS[:2, :2])
+    for run, case in enumerate(cases):
+        np.testing.assert_allclose(found[run], evaluate(*case, temperatures[run], OFFSETS[:2, :2]), rtol=1e-5)
