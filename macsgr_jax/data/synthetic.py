@@ -56,7 +56,7 @@ class SyntheticSettings:
 
     shortest: int = 8
     longest: int = 40
-    change_speaker: float = 0.75
+    change_speaker: float = 0.9
     inertia: float = 0.3
     contagion: float = 0.42
     base: tuple[float, ...] = (0.15, 0.15, 0.15, 0.15, 0.2, 0.2)
@@ -131,7 +131,7 @@ def class_means(settings: SyntheticSettings = DEFAULTS) -> dict[str, np.ndarray]
     return means
 
 
-def generate(num_dialogues: int = 240, seed: int = 0, settings: SyntheticSettings = DEFAULTS) -> Corpus:
+def generate(num_dialogues: int = 600, seed: int = 0, settings: SyntheticSettings = DEFAULTS) -> Corpus:
     """Draw a corpus; the same arguments give the same arrays on every machine.
 
     Args:
