@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import docstring_parser
 import tyro
+from rich.console import Console
 
 from macsgr_jax.config import PRESETS, Config
 from macsgr_jax.errors import InputError
@@ -15,6 +16,7 @@ from macsgr_jax.train import DivergenceError
 
 BAD_INPUT = 2
 DIVERGED = 3
+WIDTH_WITHOUT_TERMINAL = 120
 
 Command = TypeVar("Command")
 
@@ -49,6 +51,12 @@ def run_script(
         print("interrupted: what was finished is kept", file=sys.stderr)
         return 130
     return 0
+
+
+def make_console() -> Console:
+    """The screen; where there is none, as in a log file, lines wide enough for the tables."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH_WITHOUT_TERMINAL)
 
 
 def describe_settings() -> str:

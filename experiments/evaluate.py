@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from rich.console import Console
 
-from experiments.commandline import run_script
+from experiments.commandline import make_console, run_script
 from experiments.report import as_screen_table
 from experiments.results import SCALARS
 from experiments.runs import evaluate_split
@@ -68,7 +67,7 @@ def main(command: Evaluate) -> None:
         ]
         for seed, one in scores.items()
     ]
-    Console().print(as_screen_table(["seed", "epoch", *SCALARS], rows))
+    make_console().print(as_screen_table(["seed", "epoch", *SCALARS], rows))
 
 
 if __name__ == "__main__":

@@ -49,9 +49,22 @@ def class_rows(network: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     return ["emotion", "utterances", "accuracy", "F1"], rows
 
 
+def describe_outcome(results: dict[str, Any]) -> list[str]:
+    """What the tables do not say at a glance: padding, and the share of the best possible score where that is known."""
+    full = results["networks"]["full"]
+    lines = [f"{100 * full['batch']['padding_share']:.1f} % of the slots of a training epoch are padding"]
+    if "best possible" in results["reference"]:
+        waf1 = full["summary"]["test"]["waf1"]["mean"]
+        share = waf1 / results["reference"]["best possible"]["waf1"]
+        lines.insert(0, f"the network's test WAF1 of {100 * waf1:.1f} is {100 * share:.1f} % of the best possible one")
+    return lines
+
+
 def as_screen_table(head: list[str], rows: list[list[str]]) -> Table:
     """A table for rich."""
-    table = Table(*head)
+    table = Table()
+    for index, name in enumerate(head):
+        table.add_column(name, no_wrap=index == 0, justify="left" if index == 0 else "right")
     for row in rows:
         table.add_row(*row)
     return table
@@ -90,6 +103,8 @@ the test split was read once, after training.
 
 {as_markdown_table(*class_rows(full))}
 
+{"; ".join(describe_outcome(results))}.
+
 ![confusion matrix](confusion.png)
 
 ![learning curves](curves.png)
@@ -100,9 +115,8 @@ the test split was read once, after training.
 - corpus: {corpus["path"] or "generated"}, sha256 {corpus["sha256"]}
 - splits: {splits}
 - features: {"; ".join(f"{modality}: {', '.join(names)}" for modality, names in full["features"].items())}
-- batches: {batch["steps_per_epoch"]} steps an epoch, {batch["rows_per_step"]} rows of {batch["slots_per_row"]} slots,
-  {100 * batch["padding_share"]:.1f} % of the slots padding
-- {full["parameters"]} parameters; {versions}; {device["count"]} x {device["kind"]} ({device["platform"]})
+- batches: {batch["steps_per_epoch"]} steps an epoch, {batch["rows_per_step"]} rows of {batch["slots_per_row"]} slots
+- {full["seeds"][0]["parameters"]} parameters; {versions}; {device["count"]} x {device["kind"]} ({device["platform"]})
 {notices}"""
 
 

@@ -33,6 +33,7 @@ class SeedResult:
         test: scores of the test split.
         curves: the mean of each loss term and the validation WAF1, a value an epoch.
         seconds: wall-clock time.
+        parameters: weights and prototypes, counted.
     """
 
     seed: int
@@ -41,6 +42,7 @@ class SeedResult:
     test: dict[str, Any]
     curves: dict[str, list[float]]
     seconds: float
+    parameters: int
 
 
 def score_counts(counts: Counts, label_names: tuple[str, ...]) -> dict[str, Any]:
@@ -110,12 +112,11 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def describe_network(task: Task, config: Config, results: list[SeedResult], parameters: int) -> dict[str, Any]:
+def describe_network(task: Task, config: Config, results: list[SeedResult]) -> dict[str, Any]:
     """One network's part of the results file: its configuration and its seeds."""
     return {
         "features": {modality: list(names) for modality, names in task.standardizer.feature_sets.items()},
         "config": to_json(config),
-        "parameters": parameters,
         "batch": {
             "rows_per_step": task.rows_per_step,
             "slots_per_row": task.slots,

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
@@ -70,6 +71,7 @@ def train_seed(task: Task, config: Config, seed: int, folder: Path, console: Con
         test=evaluate_split(task, config, params, "test"),
         curves=curves,
         seconds=time.perf_counter() - start,
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(params)),
     )
 
 
@@ -100,7 +102,9 @@ def _show_progress(console: Console, name: str, epochs: int) -> Iterator:
 
         def print_line(report: EpochReport) -> None:
             if report.epoch % every == 0 or report.epoch == epochs:
-                console.print(f"{name} epoch {report.epoch}/{epochs} {_describe(report)}", highlight=False)
+                console.print(
+                    f"{name} epoch {report.epoch}/{epochs} {_describe(report)}", highlight=False, soft_wrap=True
+                )
 
         yield print_line
         return

@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import jax
 import numpy as np
 import tyro
 from rich.console import Console
 
-from experiments.commandline import describe_settings, run_script
+from experiments.commandline import describe_settings, make_console, run_script
 from experiments.plots import plot_confusion, plot_curves
-from experiments.report import as_screen_table, class_rows, score_rows, write_report
-from experiments.results import SeedResult, assemble, describe_corpus, describe_network
+from experiments.report import as_screen_table, class_rows, describe_outcome, score_rows, write_report
+from experiments.results import assemble, describe_corpus, describe_network
 from experiments.runs import predict_split, train_seed
 from macsgr_jax.checkpoint import load_params, save_description
 from macsgr_jax.config import PRESETS, Config
@@ -30,6 +29,7 @@ from macsgr_jax.settings import override, to_json
 from macsgr_jax.task import Task, prepare
 
 SYNTHETIC = "synthetic"
+OUTPUTS = ("report.md", "results.json", "predictions.csv", "confusion.png", "curves.png")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,31 +62,27 @@ class Train:
 
 
 def main(command: Train) -> None:
-    """Corpus -> task -> seeds -> results file -> tables and figures."""
-    console = Console(soft_wrap=True)
+    """Corpus -> tasks -> seeds -> results file -> tables and figures."""
+    console = make_console()
     config = configure(command)
     corpus, reference = read_corpus(command.corpus)
-    for notice in corpus.notices:
-        console.print(f"note: {notice}", highlight=False)
     variants = choose_variants(corpus, config, command.single_modalities)
+    tasks = {name: prepare(corpus, variant) for name, variant in variants.items()}
+    full = tasks["full"]
+    for notice in full.corpus.notices:
+        console.print(f"note: {notice}", highlight=False)
     out = make_folder(command.out, command.overwrite)
-    description = describe_corpus(corpus, None if command.corpus == SYNTHETIC else Path(command.corpus))
+    description = describe_corpus(full.corpus, None if command.corpus == SYNTHETIC else Path(command.corpus))
     networks: dict[str, dict[str, Any]] = {}
-    predictions = ""
-    for name, variant in variants.items():
-        task = prepare(corpus, variant)
-        description = description | {key: describe_corpus(task.corpus, None)[key] for key in ("splits", "notices")}
+    for name, task in tasks.items():
         folder = out / "checkpoints" / name
-        save_description(folder, {"corpus": description, "config": to_json(variant)}, task.standardizer)
+        save_description(folder, {"corpus": description, "config": to_json(variants[name])}, task.standardizer)
         results = [
-            train_seed(task, variant, seed, folder, console, f"{name} seed {seed}")
+            train_seed(task, variants[name], seed, folder, console, f"{name} seed {seed}")
             for seed in range(command.first_seed, command.first_seed + command.seeds)
         ]
-        params, _ = load_params(folder, results[0].seed, variant.train.checkpoint)
-        size = sum(leaf.size for leaf in jax.tree.leaves(params))
-        networks[name] = describe_network(task, variant, results, size)
-        if name == "full":
-            predictions = write_predictions(task, variant, results, folder)
+        networks[name] = describe_network(task, variants[name], results)
+    predictions = write_predictions(full, config, networks["full"], out / "checkpoints" / "full")
     results_file = assemble(description, networks, reference)
     write_outputs(out, results_file, predictions)
     show_tables(console, results_file, out)
@@ -137,7 +133,9 @@ def choose_variants(corpus: Corpus, config: Config, single_modalities: bool) -> 
     variants = {"full": config}
     if single_modalities and len(chosen) > 1:
         for modality, names in sorted(chosen.items()):
-            variants[modality] = override(config, [f"data.features={','.join(names)}"])
+            # As in the paper's Table V, a modality alone is trained without any alignment.
+            alone = [f"data.features={','.join(names)}", "loss.instance_alignment=false"]
+            variants[modality] = override(config, alone)
     return variants
 
 
@@ -152,13 +150,15 @@ def make_folder(out: Path, overwrite: bool) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
+        for name in OUTPUTS:
+            (out / name).unlink(missing_ok=True)
         (out / "checkpoints").mkdir()
     except OSError as error:
         raise InputError(f"--out {out} cannot be written ({error.strerror}): choose another folder") from None
     return out
 
 
-def write_predictions(task: Task, config: Config, results: list[SeedResult], folder: Path) -> str:
+def write_predictions(task: Task, config: Config, network: dict[str, Any], folder: Path) -> str:
     """predictions.csv: a row a seed and test utterance."""
     corpus = task.corpus
     labels = corpus.label_names
@@ -167,15 +167,15 @@ def write_predictions(task: Task, config: Config, results: list[SeedResult], fol
     head = ["seed", "utterance_id", "gold", "predicted"]
     head += [f"p_{label}" for label in labels] + [f"weight_{name}" for name in sorted(task.utterances.features)]
     writer.writerow(head)
-    for result in results:
-        params, _ = load_params(folder, result.seed, config.train.checkpoint)
+    for seed in (result["seed"] for result in network["seeds"]):
+        params, _ = load_params(folder, seed, config.train.checkpoint)
         for utterance, probabilities, weights in predict_split(task, config, params, "test"):
             names = [
                 corpus.utterance_ids[utterance],
                 labels[corpus.labels[utterance]],
                 labels[np.argmax(probabilities)],
             ]
-            writer.writerow([result.seed, *names, *_round(probabilities), *_round(weights)])
+            writer.writerow([seed, *names, *_round(probabilities), *_round(weights)])
     return text.getvalue()
 
 
@@ -193,9 +193,9 @@ def show_tables(console: Console, results: dict[str, Any], out: Path) -> None:
     """The tables on the screen, and where the rest is."""
     console.print(as_screen_table(*class_rows(results["networks"]["full"])))
     console.print(as_screen_table(*score_rows(results)))
-    padding = results["networks"]["full"]["batch"]["padding_share"]
-    console.print(f"{100 * padding:.1f} % of the slots of a training epoch are padding", highlight=False)
-    console.print(f"wrote {out}/report.md, results.json, predictions.csv, confusion.png, curves.png", highlight=False)
+    for line in describe_outcome(results):
+        console.print(line, highlight=False)
+    console.print(f"wrote {out}: {', '.join(OUTPUTS)}, checkpoints", highlight=False)
 
 
 def _round(values: np.ndarray) -> Iterator[str]:

@@ -16,10 +16,11 @@ from macsgr_jax.errors import InputError
 Count = Annotated[int, pydantic.Field(gt=0)]
 Whole = Annotated[int, pydantic.Field(ge=0)]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
-Positive = Annotated[float, pydantic.Field(gt=0)]
-Weight = Annotated[float, pydantic.Field(ge=0)]
+Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 
 
+@pydantic.with_config(extra="forbid")
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
     """Which features, which dialogues, which shapes.
@@ -39,6 +40,7 @@ class DataConfig:
     slots_per_row: Whole = 0
 
 
+@pydantic.with_config(extra="forbid")
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """The network: sizes, readings of the paper, and one switch an ablation.
@@ -117,6 +119,7 @@ class ModelConfig:
                 )
 
 
+@pydantic.with_config(extra="forbid")
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
     """The objective, eqs. 1-13, 30 and 31.
@@ -152,8 +155,8 @@ class LossConfig:
     temperature_other: Positive = 0.1
     temperature_cross: Positive = 0.05
     temperature_prototype: Positive = 0.07
-    offset_intra: float = 0.0
-    offset_cross: float = 0.0
+    offset_intra: pydantic.FiniteFloat = 0.0
+    offset_cross: pydantic.FiniteFloat = 0.0
     offset_form: Literal["inside", "printed"] = "inside"
     gate: bool = True
     sinkhorn_epsilon: Positive = 0.05
@@ -164,6 +167,7 @@ class LossConfig:
     latent_alignment: bool = True
 
 
+@pydantic.with_config(extra="forbid")
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """Optimisation.
@@ -193,6 +197,7 @@ class TrainConfig:
     checkpoint: Literal["best", "last"] = "best"
 
 
+@pydantic.with_config(extra="forbid")
 @dataclasses.dataclass(frozen=True)
 class Config:
     """All settings of a run but its seed.

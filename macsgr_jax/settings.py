@@ -34,28 +34,28 @@ def override(config: Config, assignments: Sequence[str]) -> Config:
         InputError: an assignment without "=", an unknown setting, or a value that does not fit.
     """
     types = {name: kind for name, kind, _ in setting_names(config)}
+    changes: dict[str, dict[str, Any]] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         name = name.strip()
         if not equals:
             raise InputError(f"--set {assignment}: write it as NAME=VALUE, such as model.window_past=5")
         if name not in types:
-            near = difflib.get_close_matches(name, types, n=3) or [known for known in types if name in known]
+            near = difflib.get_close_matches(name, types, n=3) or [known for known in types if name and name in known]
             hint = f"did you mean {' or '.join(near)}?" if near else "--help lists all of them"
             raise InputError(f"--set {assignment}: there is no setting {name}; {hint}")
         section, field = name.split(".")
-        value = _convert(name, text.strip(), types[name])
-        config = dataclasses.replace(
-            config, **{section: dataclasses.replace(getattr(config, section), **{field: value})}
-        )
-    return config
+        changes.setdefault(section, {})[field] = _convert(name, text.strip(), types[name])
+    # All at once: sizes and heads may fit each other only together.
+    sections = {name: dataclasses.replace(getattr(config, name), **values) for name, values in changes.items()}
+    return dataclasses.replace(config, **sections)
 
 
 def _convert(name: str, text: str, kind: Any) -> Any:
     adapter = pydantic.TypeAdapter(kind)
     try:
         if isinstance(getattr(kind, "__origin__", None), type) and issubclass(kind.__origin__, tuple):
-            return adapter.validate_python(tuple(part for part in text.split(",") if part))
+            return adapter.validate_python(tuple(part.strip() for part in text.split(",") if part.strip()))
         return adapter.validate_strings(text)
     except pydantic.ValidationError as error:
         raise InputError(f"--set {name}={text}: {error.errors()[0]['msg'].lower()}") from None

@@ -1,6 +1,7 @@
 """Settings: replaced one by one, refused with a sentence, stored and read again, and documented."""
 
 import dataclasses
+import itertools
 import json
 import re
 from typing import Any
@@ -67,9 +68,10 @@ def test_override_takes_the_last_of_two_and_leaves_the_first_configuration_alone
 
 
 def test_settings_that_only_fit_together_can_be_set_in_any_order() -> None:
-    for assignments in (["model.fusion_heads=3", "model.fused_size=96"], ["model.fused_size=90", "model.fusion_heads=3"]):
-        config = override(Config(), assignments)
-        assert config.model.fusion_heads == 3
+    assignments = ["model.fused_size=90", "model.fusion_heads=3", "model.semantic_heads=3"]
+    for order in itertools.permutations(assignments):
+        model = override(Config(), order).model
+        assert (model.fused_size, model.fusion_heads, model.semantic_heads) == (90, 3, 3)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,10 @@ class Network(nn.Module):
         return ModelOutput(logits, embeddings, latents, weights, nodes, syntactic, semantic)
 
     def _encode(self, batch: Batch, train: bool) -> Array:
-        features = {name: self.input_drop(values, deterministic=not train) for name, values in batch.features.items()}
+        features = {}
+        for name, values in batch.features.items():
+            measured = jnp.where(batch.available[name][..., None], values, 0.0)
+            features[name] = self.input_drop(measured, deterministic=not train)
         hidden = self.encoder(features, batch.dialogue, batch.mask)
         return self.drop(hidden, deterministic=not train)
 

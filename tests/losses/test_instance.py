@@ -14,6 +14,7 @@ TEMPERATURES = np.array([[0.1, 0.05, 0.2], [0.05, 0.3, 0.15], [0.2, 0.15, 0.25]]
 OFFSETS = np.array([[0.1, -0.2, 0.3], [-0.2, 0.0, 0.2], [0.3, 0.2, -0.1]], np.float32)
 
 evaluate = jax.jit(instance_alignment, static_argnames=("gate", "form"))
+differentiate = jax.jit(jax.value_and_grad(instance_alignment))
 
 
 def numbers(modalities: int) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +107,6 @@ def test_degenerate_embeddings_have_finite_gradients(vectors: np.ndarray, valid:
 @pytest.mark.parametrize("garbage", [1e30, np.inf, np.nan])
 def test_appended_garbage_changes_neither_value_nor_gradient(make_case: Callable[..., Any], garbage: float) -> None:
     case = make_case(2, 2, 7, "some missing")
-    differentiate = jax.jit(jax.value_and_grad(instance_alignment))
     value, gradient = differentiate(*case, *numbers(2))
     longer_value, longer_gradient = differentiate(
         np.pad(case.embeddings, ((0, 0), (0, 4), (0, 0)), constant_values=garbage),

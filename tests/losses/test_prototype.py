@@ -1,3 +1,4 @@
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,13 @@ TEMPERATURE = 0.07
 
 codes_of = jax.jit(sinkhorn_codes, static_argnames=("epsilon", "iterations"))
 evaluate = jax.jit(prototype_alignment, static_argnames=("temperature", "epsilon", "iterations"))
+
+
+@jax.jit
+def differentiate(embeddings: jax.Array, prototypes: jax.Array, mask: jax.Array) -> tuple[jax.Array, Any]:
+    """Value and gradients."""
+    loss = functools.partial(prototype_alignment, temperature=TEMPERATURE)
+    return jax.value_and_grad(loss, argnums=(0, 1))(embeddings, prototypes, mask)
 
 
 def draw_prototypes(size: int = 4) -> np.ndarray:
@@ -112,10 +120,10 @@ def test_codes_of_nothing_are_zero() -> None:
     np.testing.assert_array_equal(codes_of(np.full((3, K), 0.5, np.float32), np.zeros(3, bool)), 0.0)
 
 
-def test_no_gradient_flows_through_codes() -> None:
+def test_no_gradient_flows_through_codes(jit_quickly: Callable[..., Any]) -> None:
     """OTT's own would be not a number, or wrong: trap 2 of DESIGN.md."""
     scores, mask = draw_scores(2)
-    gradient = jax.grad(lambda x: jnp.sum(sinkhorn_codes(x, mask) * jnp.arange(K)))(jnp.asarray(scores))
+    gradient = jit_quickly(jax.grad(lambda x: jnp.sum(sinkhorn_codes(x, mask) * jnp.arange(K))))(scores)
     np.testing.assert_array_equal(gradient, 0.0)
 
 
@@ -144,10 +152,10 @@ def test_ott_still_runs_none_of_three_iterations() -> None:
 def test_ott_still_has_no_gradient_with_zero_weights(jit_quickly: Callable[..., Any]) -> None:
     """When this fails, OTT differentiates what we mask, and a gradient could be allowed: trap 2 of DESIGN.md."""
     scores, mask = draw_scores(2)
-    differentiate = jit_quickly(jax.grad(lambda x, share: jnp.sum(solve_as_ott_does(x, share) ** 2)))
+    differentiate_plan = jit_quickly(jax.grad(lambda x, share: jnp.sum(solve_as_ott_does(x, share) ** 2)))
     everywhere, some = np.full(7, 1 / 7, np.float32), (mask / mask.sum()).astype(np.float32)
-    assert np.isfinite(differentiate(scores, everywhere)).all()
-    assert not np.isfinite(differentiate(scores, some)).all()
+    assert np.isfinite(differentiate_plan(scores, everywhere)).all()
+    assert not np.isfinite(differentiate_plan(scores, some)).all()
 
 
 @pytest.mark.parametrize("utterances", [1, 2, 7])
@@ -201,9 +209,6 @@ def test_degenerate_embeddings_have_finite_gradients(vectors: np.ndarray, valid:
 def test_appended_garbage_changes_neither_value_nor_gradient(make_case: Callable[..., Any], garbage: float) -> None:
     embeddings, _, mask = make_case(2, 2, 7, "some missing")
     prototypes = draw_prototypes()
-    differentiate = jax.jit(
-        jax.value_and_grad(lambda x, c, m: prototype_alignment(x, c, m, temperature=TEMPERATURE), argnums=(0, 1))
-    )
     value, (of_embeddings, of_prototypes) = differentiate(embeddings, prototypes, mask)
     padded = np.pad(embeddings, ((0, 0), (0, 4), (0, 0)), constant_values=garbage)
     longer_value, longer = differentiate(padded, prototypes, np.pad(mask, ((0, 0), (0, 4))))

@@ -1,0 +1,104 @@
+"""Files are whole or absent."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from macsgr_jax.errors import InputError
+from macsgr_jax.files import write_atomically, write_json, write_npz, write_text
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_block_that_ends_well_replaces_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "report.md"
+    path.write_text("old")
+    with write_atomically(path) as temporary:
+        assert temporary.parent == tmp_path and temporary.suffix == ".md" and temporary != path
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and names_in(tmp_path) == ["report.md"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "report.md"
+    path.write_text("old")
+    with pytest.raises(error), write_atomically(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old" and names_in(tmp_path) == ["report.md"]
+
+
+def test_a_block_that_fails_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), write_atomically(tmp_path / "new.txt") as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert names_in(tmp_path) == []
+
+
+def test_a_full_disk_is_an_input_error(tmp_path: Path) -> None:
+    path = tmp_path / "report.md"
+    with (
+        pytest.raises(InputError, match=r"report\.md cannot be written \(No space left on device\): choose another"),
+        write_atomically(path),
+    ):
+        raise OSError(28, "No space left on device")
+    assert names_in(tmp_path) == []
+
+
+def test_places_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"absent/report\.md cannot be written \(No such file or directory\)"):
+        write_text(tmp_path / "absent" / "report.md", "")
+    with pytest.raises(InputError, match=r"file/report\.md cannot be written \(Not a directory\)"):
+        write_text(tmp_path / "file" / "report.md", "")
+    with pytest.raises(InputError, match="is a folder: give the path of a file"):
+        write_text(tmp_path, "")
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_files_have_the_permissions_that_the_user_asks_for(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "report.md", "")
+    finally:
+        assert os.umask(before) == 0o027
+    assert stat.S_IMODE((tmp_path / "report.md").stat().st_mode) == 0o640
+
+
+def test_text_is_utf8_whatever_the_locale(tmp_path: Path) -> None:
+    write_text(tmp_path / "report.md", "± Müller 😊\n")
+    assert (tmp_path / "report.md").read_bytes() == "± Müller 😊\n".encode()
+
+
+def test_json_round_trip_and_numbers_that_json_does_not_have(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    values = {"text": "±", "list": [1, 2.5, None, True], "tenth": 0.1}
+    write_json(path, values)
+    assert json.loads(path.read_text(encoding="utf-8")) == values
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"loss": float("nan")})
+    assert json.loads(path.read_text(encoding="utf-8")) == values and names_in(tmp_path) == ["results.json"]
+
+
+def test_arrays_round_trip_and_objects_are_never_pickled(tmp_path: Path) -> None:
+    path = tmp_path / "arrays.npz"
+    arrays = {"numbers": np.arange(3), "names": np.array(["a", "bc"]), "none": np.zeros((0, 2), np.float32)}
+    write_npz(path, arrays)
+    with np.load(path, allow_pickle=False) as found:
+        assert sorted(found) == sorted(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(found[name], array)
+            assert found[name].dtype == array.dtype
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        write_npz(path, {"objects": np.array([{}], object)})
+    assert names_in(tmp_path) == ["arrays.npz"]
+    with np.load(path, allow_pickle=False) as found:
+        assert sorted(found) == sorted(arrays)
