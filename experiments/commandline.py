@@ -22,23 +22,30 @@ Command = TypeVar("Command")
 
 
 def run_script(
+    name: str,
     command_type: type[Command],
     main: Callable[[Command], None],
     arguments: Sequence[str] | None = None,
-    description: str | None = None,
+    help_ending: str = "",
 ) -> int:
     """Parse the arguments, run, and turn the user's errors into one sentence on standard error.
 
     Args:
+        name: of the script, such as experiments.train.
         command_type: a dataclass; its fields become options.
         main: what to run.
         arguments: by default the command line's.
-        description: heads the help; by default the dataclass's docstring.
+        help_ending: printed after --help.
 
     Returns:
         The exit code: 0, 2 for bad input, 3 for a training that diverged, 130 when interrupted.
     """
-    command = tyro.cli(command_type, args=arguments, description=description)
+    try:
+        command = tyro.cli(command_type, prog=f"python -m {name}", args=arguments)
+    except SystemExit as stop:
+        if stop.code == 0:  # --help was asked for.
+            print(help_ending)
+        raise
     try:
         main(command)
     except InputError as error:
@@ -61,7 +68,7 @@ def make_console() -> Console:
 
 def describe_settings() -> str:
     """Every setting of --set, its value in each preset, and what it does, as text for --help."""
-    lines = ["Settings for --set, with their default value (and the literal preset's where it differs):"]
+    lines = ["settings for --set, with their default value (and the literal preset's where it differs):"]
     default, literal = Config(), dict((name, value) for name, _, value in setting_names(PRESETS["literal"]))
     for section in dataclasses.fields(default):
         parsed = docstring_parser.parse(type(getattr(default, section.name)).__doc__ or "")

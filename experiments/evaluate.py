@@ -52,6 +52,8 @@ def main(command: Evaluate) -> None:
         )
     task = prepare(corpus, config, standardizer)
     seeds = sorted(int(path.name.removeprefix("seed_")) for path in folder.glob("seed_*"))
+    if not seeds:
+        raise InputError(f"{folder} holds no checkpoint of any seed: train again")
     scores = {}
     for seed in seeds:
         params, epoch = load_params(folder, seed, config.train.checkpoint)
@@ -71,4 +73,4 @@ def main(command: Evaluate) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(Evaluate, main))
+    sys.exit(run_script("experiments.evaluate", Evaluate, main))

@@ -41,7 +41,7 @@ class Train:
         corpus: "synthetic" (generated, its best possible score is known), or an .npz file; docs/corpus.md has the form.
         features: Feature sets to join, separated by commas, such as text_minilm,audio_mfcc. All by default.
         preset: "default" is the recipe that was chosen on validation data; "literal" is the paper as printed.
-        set: Replace one setting of the preset; may be repeated. The settings are listed above.
+        set: Replace one setting of the preset; may be repeated. The settings are listed below.
         seeds: How many seeds to train: first_seed, first_seed + 1, ...
         first_seed: The first seed.
         epochs: Passes over the training split; short for --set train.epochs=N.
@@ -203,4 +203,4 @@ def _round(values: np.ndarray) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(Train, main, description=f"{Train.__doc__}\n\n{describe_settings()}"))
+    sys.exit(run_script("experiments.train", Train, main, help_ending=describe_settings()))

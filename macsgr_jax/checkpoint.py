@@ -8,6 +8,7 @@ FOLDER/seed_0/            orbax checkpoints, one a kept epoch
 import json
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -83,15 +84,20 @@ def load_params(folder: Path, seed: int, which: Literal["best", "last"]) -> tupl
     place = folder / f"seed_{seed}"
     if not place.is_dir():
         raise InputError(f"{place} does not exist: there is no checkpoint of seed {seed}")
-    with _open_manager(place) as manager:
-        epoch = manager.best_step() if which == "best" else manager.latest_step()
-        if epoch is None:
-            raise InputError(f"{place} holds no finished checkpoint: train again")
-        try:
-            params = manager.restore(epoch, args=ocp.args.StandardRestore())
-        except (ValueError, OSError, KeyError) as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"the checkpoint {place / str(epoch)} cannot be read ({first}): train again") from None
+    epoch, params = None, {}
+    try:
+        with _open_manager(place) as manager:
+            if not all(manager.metrics(step) for step in manager.all_steps()):
+                raise ValueError("a validation WAF1 is missing")  # Orbax would take another epoch for the best.
+            epoch = manager.best_step() if which == "best" else manager.latest_step()
+            if epoch is not None:
+                params = manager.restore(epoch, args=ocp.args.StandardRestore())
+    except (ValueError, OSError, KeyError) as error:
+        # Orbax's own first line can go on for pages.
+        first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise InputError(f"a checkpoint in {place} cannot be read ({first}): train again") from None
+    if epoch is None:
+        raise InputError(f"{place} holds no finished checkpoint: train again")
     return params, epoch
 
 
@@ -118,10 +124,10 @@ def load_description(folder: Path) -> tuple[dict[str, Any], Standardizer]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
         path = folder / "standardizer.npz"
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             standardizer = Standardizer.from_arrays(dict(arrays))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: {os.fspath(folder)} is not the checkpoint folder of a run") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} is damaged ({error}): train again") from None
     return description, standardizer

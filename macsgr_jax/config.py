@@ -182,7 +182,7 @@ class TrainConfig:
         weight_decay: lambda_d (paper: 0.001).
         decay: added to the gradient (coupled), or (literal) theta <- (1 - lambda_d) theta each step (decoupled).
         clip_norm: gradients are scaled down to this global norm; 0 does not clip (paper: none).
-        checkpoint: the weights reported: of the best validation WAF1, or of the last epoch.
+        checkpoint: the weights reported: of the last epoch, or (literal) of the best validation WAF1.
     """
 
     epochs: Count = 30
@@ -194,7 +194,7 @@ class TrainConfig:
     weight_decay: Weight = 1e-4
     decay: Literal["coupled", "decoupled"] = "coupled"
     clip_norm: Weight = 5.0
-    checkpoint: Literal["best", "last"] = "best"
+    checkpoint: Literal["best", "last"] = "last"
 
 
 @pydantic.with_config(extra="forbid")
@@ -233,6 +233,7 @@ LITERAL = Config(
         weight_decay=1e-3,
         decay="decoupled",
         clip_norm=0.0,
+        checkpoint="best",
     ),
 )
 

@@ -1,6 +1,7 @@
 """Schedules and decays against hand-written ones."""
 
 import dataclasses
+import itertools
 import math
 
 import jax
@@ -44,7 +45,7 @@ def test_the_cosine_goes_from_the_largest_to_the_least_rate() -> None:
     assert rates[0] == pytest.approx(2e-3, rel=1e-5)
     assert rates[steps // 2] == pytest.approx((2e-3 + 1e-5) / 2, rel=1e-5)
     assert rates[steps:] == pytest.approx([1e-5] * 5, rel=1e-5)
-    assert all(later < earlier for earlier, later in zip(rates[:steps], rates[1 : steps + 1], strict=True))
+    assert all(later < earlier for earlier, later in itertools.pairwise(rates[: steps + 1]))
 
 
 def test_a_constant_rate_stays() -> None:

@@ -149,13 +149,19 @@ def test_ott_still_runs_none_of_three_iterations() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`NormalCG:DeprecationWarning")
-def test_ott_still_has_no_gradient_with_zero_weights(jit_quickly: Callable[..., Any]) -> None:
+def test_ott_still_has_no_gradient_with_zero_weights() -> None:
     """When this fails, OTT differentiates what we mask, and a gradient could be allowed: trap 2 of DESIGN.md."""
     scores, mask = draw_scores(2)
-    differentiate_plan = jit_quickly(jax.grad(lambda x, share: jnp.sum(solve_as_ott_does(x, share) ** 2)))
-    everywhere, some = np.full(7, 1 / 7, np.float32), (mask / mask.sum()).astype(np.float32)
-    assert np.isfinite(differentiate_plan(scores, everywhere)).all()
-    assert not np.isfinite(differentiate_plan(scores, some)).all()
+    differentiate_plan = jax.jit(jax.grad(lambda x, share: jnp.sum(solve_as_ott_does(x, share) ** 2)))
+
+    def has_gradient(share: np.ndarray) -> bool:
+        try:
+            return bool(np.isfinite(differentiate_plan(scores, share.astype(np.float32))).all())
+        except jax.errors.JaxRuntimeError:  # Some versions of the compiler let the linear solver notice its NaN.
+            return False
+
+    assert has_gradient(np.full(7, 1 / 7))
+    assert not has_gradient(mask / mask.sum())
 
 
 @pytest.mark.parametrize("utterances", [1, 2, 7])
