@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SEEDS ?= 3
+SEEDS ?= 2
 OUT ?= runs/synthetic
 
 .PHONY: train test lint types lock clean

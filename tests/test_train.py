@@ -18,7 +18,7 @@ from macsgr_jax.settings import setting_names
 from macsgr_jax.task import Task, prepare
 from macsgr_jax.train import DivergenceError, EpochReport, TrainState, check_finite, evaluate, gather_batch, predict
 from macsgr_jax.types import Batch, ModelOutput, Utterances
-from tests.corpora import make_corpus, tiny_config
+from tests.corpora import compile_quickly, make_corpus, tiny_config
 
 TRACED: Counter[str] = Counter()
 
@@ -32,11 +32,10 @@ class CountingNetwork(Network):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def compile_quickly() -> Iterator[None]:
+def compile_everything_quickly() -> Iterator[None]:
     """Compiling is most of what these tests do."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    with compile_quickly():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,7 @@ def build_semantic_graph(
         `valid` bool[E]; `senders` and `receivers` i32[E]; E = B * N * (past + 1 + future).
     """
     rows, slots, size = nodes.shape
+    speakers, dialogue, mask = jnp.asarray(speakers), jnp.asarray(dialogue), jnp.asarray(mask)
     row = jnp.arange(rows)[:, None, None]
     receiver = jnp.arange(slots)[:, None]
     offset = jnp.arange(-past, future + 1)[None, :]

@@ -1,11 +1,9 @@
 """One tiny run of the training script that several tests look at."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import pytest
 
 from experiments.commandline import run_script
@@ -13,7 +11,7 @@ from experiments.train import Train, main
 from macsgr_jax.data import synthetic
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.corpus_file import save_corpus
-from tests.corpora import TINY
+from tests.corpora import TINY, compile_quickly
 
 SETTINGS = tuple(part for setting in (*TINY, "train.checkpoint=best") for part in ("--set", setting))
 
@@ -24,14 +22,6 @@ class Run(NamedTuple):
     out: Path
     corpus_file: Path
     corpus: Corpus
-
-
-@contextmanager
-def compile_quickly() -> Iterator[None]:
-    """Compiling is most of what these tests do."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def train(*arguments: str) -> int:
