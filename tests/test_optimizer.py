@@ -31,7 +31,7 @@ def rate_at(step: int, config: TrainConfig) -> float:
 
 def test_restarts_follow_algorithm_1_within_and_across_periods() -> None:
     """r_min + (r_max - r_min) (1 + cos(j pi / eta)) / 2 with j epochs since the last restart."""
-    config = TrainConfig(epochs=150, schedule="restarts", learning_rate=1e-4, least_learning_rate=1e-8)
+    config = TrainConfig(schedule="restarts", learning_rate=1e-4, least_learning_rate=1e-8, restart_epochs=50)
     for epoch in (0, 1, 24, 25, 49, 50, 51, 99, 100, 149):
         expected = 1e-8 + 0.5 * (1e-4 - 1e-8) * (1 + math.cos(epoch % 50 * math.pi / 50))
         for step in range(STEPS_PER_EPOCH):

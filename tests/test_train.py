@@ -40,8 +40,9 @@ def compile_everything_quickly() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    """Dropout, sampling, clipping and frozen prototypes as by default."""
-    return tiny_config("train.dialogues_per_step=2", "train.epochs=3")
+    """With all that is random or of a shape of its own: dropout, sampling, clipping, frozen prototypes."""
+    settings = ("model.dropout=0.5", "model.input_dropout=0.3", "loss.prototype_frozen_epochs=1", "train.clip_norm=5")
+    return tiny_config("train.dialogues_per_step=2", "train.epochs=3", *settings)
 
 
 @pytest.fixture(scope="module")
@@ -144,12 +145,10 @@ def test_one_trace_a_shape(
 
 
 def test_prototypes_are_frozen_for_the_first_epoch_and_move_after(
-    config: Config,
     hparams: HParams,
     start: Callable[[int], TrainState],
     train_epoch: Callable[..., tuple[TrainState, dict[str, jax.Array]]],
 ) -> None:
-    assert config.loss.prototype_frozen_epochs == 1
     state = start(0)
     history = [np.asarray(state.params["prototypes"])]
     weights = [np.asarray(state.params["projection"]["kernel"])]
@@ -198,6 +197,38 @@ def test_a_seed_decides_everything(run: Callable[..., tuple[dict[str, Any], list
     for report in reports:
         assert set(report.terms) == set(TERMS) and all(np.isfinite(list(report.terms.values())))
         assert 0 <= report.validation["waf1"] <= 1
+
+
+def test_a_run_starts_from_the_weights_of_its_seed(
+    monkeypatch: pytest.MonkeyPatch,
+    hparams: HParams,
+    start: Callable[[int], TrainState],
+    run: Callable[..., tuple[dict[str, Any], list[EpochReport]]],
+) -> None:
+    """With a learning rate of zero it also ends there."""
+    monkeypatch.setattr(train, "make_hparams", lambda *_: hparams._replace(learning_rate=jnp.float32(0)))
+    for seed in (3, 4):
+        jax.tree.map(np.testing.assert_array_equal, run(seed)[0], start(seed).params)
+    assert not np.array_equal(start(3).params["projection"]["kernel"], start(4).params["projection"]["kernel"])
+
+
+def test_each_step_and_each_seed_draws_its_own_noise(
+    config: Config, task: Task, network: Network, hparams: HParams, start: Callable[[int], TrainState]
+) -> None:
+    """The same batch again, the weights standing still: what differs is dropout and sampling."""
+    rows = jnp.asarray(task.epoch_rows(np.random.default_rng(0)))
+    rows = jnp.broadcast_to(rows[:1], rows.shape)
+    still = hparams._replace(learning_rate=jnp.float32(0))
+    losses = []
+    for key in (0, 0, 1):
+        state = start(0)._replace(key=jax.random.key(key))
+        for _ in range(2):
+            state, terms = train.train_epoch(state, task.utterances, rows, still, network=network, config=config)
+            losses.append(np.asarray(terms["classification"]))
+    first, again, other = (np.concatenate(losses[place : place + 2]) for place in (0, 2, 4))
+    assert len(first) >= 4 and len(set(first.tolist())) == len(first)
+    np.testing.assert_array_equal(first, again)
+    assert not set(first.tolist()) & set(other.tolist())
 
 
 def test_the_validation_scores_are_those_of_the_weights_after_the_epoch(

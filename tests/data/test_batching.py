@@ -66,15 +66,18 @@ def test_fifty_epochs_have_one_shape_and_everything_once(seed: int) -> None:
     assert len({index.tobytes() for index in epochs}) == 50
 
 
-def test_a_tight_packing_keeps_its_shape() -> None:
+def test_a_tight_packing_keeps_its_shape_and_the_longest_dialogue_its_turns() -> None:
     """Only sixes with fours fill these rows: almost every random order needs more rows than there are."""
-    lengths = np.array([6] * 8 + [4] * 8)
+    lengths = np.array([10] + [6] * 8 + [4] * 8)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     rng = np.random.default_rng(0)
+    steps_of_longest = set()
     for _ in range(50):
-        index = epoch_rows(offsets, np.arange(16), 10, 1, rng)
-        assert index.shape == (8, 1, 10)
-        check_rows(index, offsets, np.arange(16))
+        index = epoch_rows(offsets, np.arange(17), 10, 1, rng)
+        assert index.shape == (9, 1, 10)
+        check_rows(index, offsets, np.arange(17))
+        steps_of_longest.add(int(np.argwhere(index == 0)[0, 0]))
+    assert steps_of_longest == set(range(9))
 
 
 def test_the_seed_decides_everything() -> None:
