@@ -1,0 +1,46 @@
+"""What the README says can be done, can be done."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from macsgr_jax import losses, save_corpus
+from macsgr_jax.config import Config
+from macsgr_jax.data import synthetic
+from macsgr_jax.settings import setting_names
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_ten_lines_of_library_use_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    corpus = synthetic.generate(12)
+    save_corpus(corpus, tmp_path / "my_corpus.npz")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(code, names)
+    expected = names["terms"]["classification"] + 0.6 * (
+        0.4 * names["terms"]["instance"] + 0.4 * names["terms"]["prototype"] + 0.3 * names["terms"]["latent"]
+    )
+    np.testing.assert_allclose(names["loss"], expected, rtol=1e-5)
+    assert names["output"].logits.shape[-1] == corpus.num_classes
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    known = {name for name, _, _ in setting_names(Config())}
+    named = set(re.findall(r"`(?:--set )?((?:data|model|loss|train)\.[a-z_]+)(?:=[^`]*)?`", README)) - {"train.py"}
+    assert len(named) > 15
+    assert named <= known
+
+
+def test_every_loss_is_listed() -> None:
+    listed = set(re.findall(r"`losses\.([a-z_]+)\(", README))
+    assert listed == {name for name in losses.__all__ if name != "TERMS"}
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in target]
+    missing = [target for target in targets if not (Path(__file__).parents[1] / target).exists()]
+    assert targets and not missing
