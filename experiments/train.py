@@ -195,7 +195,7 @@ def show_tables(console: Console, results: dict[str, Any], out: Path) -> None:
     console.print(as_screen_table(*score_rows(results)))
     for line in describe_outcome(results):
         console.print(line, highlight=False)
-    console.print(f"wrote {out}: {', '.join(OUTPUTS)}, checkpoints", highlight=False)
+    console.print(f"wrote {out}: {', '.join(OUTPUTS)}, checkpoints", highlight=False, soft_wrap=True)
 
 
 def _round(values: np.ndarray) -> Iterator[str]:

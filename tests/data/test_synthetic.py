@@ -1,8 +1,6 @@
-"""The embedded corpus: it follows its documented model, and its exact posterior is exact."""
+"""The embedded corpus follows its documented model."""
 
-import dataclasses
 import hashlib
-import math
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +23,7 @@ from macsgr_jax.data.synthetic import (
     transition_table,
 )
 from macsgr_jax.errors import InputError
-
-BOTH = ("text", "audio")
-REPLIES = dict(happy="neutral", sad="frustrated", neutral="happy", angry="angry", excited="excited", frustrated="sad")
-LOPSIDED = (0.1, 0.3, 0.2, 0.1, 0.25, 0.05)
+from tests.data.markov import BOTH, LOPSIDED, tabulate, unchanged
 
 
 @pytest.fixture(scope="module")
@@ -39,129 +34,6 @@ def default() -> Corpus:
 @pytest.fixture(scope="module")
 def large() -> Corpus:
     return generate(2500, seed=11)
-
-
-def chance(new: int, own: int, other: int, settings: SyntheticSettings) -> float:
-    """The transition formula of the module's docstring, from the names of the emotions."""
-    rest = 1 - settings.inertia - settings.contagion
-    replies = REPLIES[EMOTIONS[other]] == EMOTIONS[new]
-    return settings.inertia * (new == own) + settings.contagion * replies + rest * settings.base[new]
-
-
-def unchanged(settings: SyntheticSettings) -> np.ndarray:
-    """f64[6]: the marginal of the docstring, by repeating what it is a fixed point of."""
-    steps, current = tabulate(settings), np.array(settings.base)
-    for _ in range(300):
-        current = np.einsum("w,o,won->n", current, current, steps)
-        current /= current.sum()
-    return current
-
-
-def tabulate(settings: SyntheticSettings) -> np.ndarray:
-    """f64[6, 6, 6], [own, other, new]."""
-    return np.array([[[chance(n, w, o, settings) for n in range(6)] for o in range(6)] for w in range(6)])
-
-
-def density(corpus: Corpus, row: int, emotion: int, modalities: tuple[str, ...], settings: SyntheticSettings) -> float:
-    """p(measured features of a row | emotion), summed over the scales, one feature after the other."""
-    product = 1.0
-    for modality in modalities:
-        name, means = FEATURE_SETS[modality], class_means(settings)[modality][emotion]
-        total = 0.0
-        for scale, prior in zip(settings.noise_scales, settings.scale_prior, strict=True):
-            part = prior
-            values = zip(corpus.features[name][row], means, corpus.measured[name][row], strict=True)
-            for value, mean, seen in values:
-                if seen:
-                    part *= math.exp(-((float(value) - mean) ** 2) / (2 * scale**2)) / (scale * math.sqrt(2 * math.pi))
-            total += part
-        product *= total
-    return product
-
-
-def enumerate_posterior(
-    corpus: Corpus, dialogue: int, modalities: tuple[str, ...], settings: SyntheticSettings
-) -> np.ndarray:
-    """f64[L, 6]: posterior of one dialogue from every sequence of emotions and every pair before it."""
-    start, end = corpus.offsets[dialogue : dialogue + 2]
-    length, before, steps = end - start, unchanged(settings), tabulate(settings).tolist()
-    densities = [[density(corpus, row, k, modalities, settings) for k in range(6)] for row in range(start, end)]
-    totals = np.zeros((length, 6))
-
-    def extend(pair: tuple[int, int], sequence: tuple[int, ...], weight: float) -> None:
-        if len(sequence) == length:
-            for turn, emotion in enumerate(sequence):
-                totals[turn, emotion] += weight
-            return
-        speaker = corpus.speakers[start + len(sequence)]
-        for new in range(6):
-            step = steps[pair[speaker]][pair[1 - speaker]][new] * densities[len(sequence)][new]
-            extend((new, pair[1]) if speaker == 0 else (pair[0], new), (*sequence, new), weight * step)
-
-    for a in range(6):
-        for b in range(6):
-            extend((a, b), (), before[a] * before[b])
-    return totals / totals.sum(axis=1, keepdims=True)
-
-
-@pytest.mark.parametrize("modalities", [BOTH, ("text",), ("audio",)])
-def test_exact_posterior_equals_enumeration_of_all_sequences(modalities: tuple[str, ...]) -> None:
-    settings = SyntheticSettings(shortest=1, longest=4, inertia=0.2, contagion=0.45, base=LOPSIDED, sizes=(7, 6))
-    corpus = generate(40, seed=3, settings=settings)
-    hidden = np.random.default_rng(0).random(corpus.features["text_synthetic"].shape) < 0.3
-    corpus.measured["text_synthetic"][hidden] = False
-    corpus.features["text_synthetic"][hidden] = 0.0
-    posterior = exact_posterior(corpus, settings, modalities)
-    first_of_length = [int(np.flatnonzero(corpus.lengths == length)[0]) for length in (1, 2, 3, 4)]
-    assert any(len(set(corpus.speakers[corpus.offsets[d] : corpus.offsets[d + 1]])) == 2 for d in first_of_length)
-    for dialogue in first_of_length:
-        rows = slice(corpus.offsets[dialogue], corpus.offsets[dialogue + 1])
-        expected = enumerate_posterior(corpus, dialogue, modalities, settings)
-        np.testing.assert_allclose(posterior[rows], expected, rtol=0, atol=1e-9)
-
-
-def test_posterior_without_context_is_bayes_rule_on_one_utterance() -> None:
-    settings = SyntheticSettings(sizes=(6, 6), base=LOPSIDED)
-    corpus = generate(3, settings=settings)
-    prior, posterior = unchanged(settings), exact_posterior(corpus, settings, context=False)
-    for row in (0, 1, corpus.num_utterances - 1):
-        joint = np.array([prior[k] * density(corpus, row, k, BOTH, settings) for k in range(6)])
-        np.testing.assert_allclose(posterior[row], joint / joint.sum(), rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize("context", [True, False])
-def test_posterior_without_any_modality_is_the_marginal(default: Corpus, context: bool) -> None:
-    posterior = exact_posterior(default, modalities=(), context=context)
-    np.testing.assert_allclose(posterior, np.tile(unchanged(DEFAULTS), (default.num_utterances, 1)), atol=1e-9)
-
-
-@pytest.mark.parametrize("context", [True, False])
-@pytest.mark.parametrize("modalities", [BOTH, ("text",), ("audio",)])
-def test_posterior_rows_sum_to_one_even_far_from_every_mean(
-    default: Corpus, modalities: tuple[str, ...], context: bool
-) -> None:
-    far = {name: values * np.float32(300) for name, values in default.features.items()}
-    for corpus in (default, dataclasses.replace(default, features=far)):
-        posterior = exact_posterior(corpus, modalities=modalities, context=context)
-        assert posterior.shape == (default.num_utterances, 6) and posterior.dtype == np.float64
-        assert posterior.min() >= 0
-        np.testing.assert_allclose(posterior.sum(axis=1), 1.0, rtol=0, atol=1e-12)
-
-
-def test_posterior_does_not_depend_on_the_names_of_the_speakers_or_on_other_dialogues(default: Corpus) -> None:
-    expected = exact_posterior(default)
-    exchanged = dataclasses.replace(default, speakers=1 - default.speakers)
-    np.testing.assert_allclose(exact_posterior(exchanged), expected, rtol=0, atol=1e-12)
-    end = default.offsets[1]
-    alone = dataclasses.replace(
-        default,
-        features={name: values[:end] for name, values in default.features.items()},
-        measured={name: values[:end] for name, values in default.measured.items()},
-        labels=default.labels[:end],
-        speakers=default.speakers[:end],
-        offsets=default.offsets[:2],
-    )
-    np.testing.assert_allclose(exact_posterior(alone), expected[:end], rtol=0, atol=1e-12)
 
 
 def test_transitions_happen_as_often_as_documented(large: Corpus) -> None:
@@ -227,25 +99,6 @@ def test_class_means_of_a_pair_are_close_and_of_the_others_far() -> None:
             assert gaps[EMOTIONS.index(one), EMOTIONS.index(other)] == pytest.approx(DEFAULTS.pair_distance)
         others = gaps[gaps > DEFAULTS.pair_distance + 1e-9]
         assert len(others) == 26 and others.min() > distance
-
-
-@pytest.mark.parametrize(
-    ("modalities", "context"), [(BOTH, True), (BOTH, False), (("text",), True), (("audio",), True)]
-)
-def test_posterior_is_calibrated(large: Corpus, modalities: tuple[str, ...], context: bool) -> None:
-    posterior = exact_posterior(large, modalities=modalities, context=context)
-    confidence, right = posterior.max(axis=1), posterior.argmax(axis=1) == large.labels
-    for low, high in ((0.0, 1.0), (0.0, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.0)):
-        chosen = (confidence > low) & (confidence <= high)
-        assert_mean_is_zero(np.where(chosen, confidence - right, 0.0), large)
-    for emotion in range(6):
-        assert_mean_is_zero(posterior[:, emotion] - (large.labels == emotion), large)
-
-
-def assert_mean_is_zero(excess: np.ndarray, corpus: Corpus) -> None:
-    """The mean is within 4.5 standard errors of zero, where dialogues, not utterances, are independent."""
-    sums = np.add.reduceat(excess, corpus.offsets[:-1])
-    assert abs(sums.mean()) < 4.5 * sums.std() / np.sqrt(len(sums))
 
 
 def test_generate_depends_on_the_seed_alone(default: Corpus) -> None:
