@@ -243,7 +243,7 @@ def run(task: Task, config: Config, seed: int, on_epoch: Callable[[EpochReport],
         The last weights.
 
     Raises:
-        DivergenceError: a loss term is not finite.
+        DivergenceError: a loss term of a step, or the validation loss of an epoch, is not finite.
     """
     network = build_network(config.model, task.corpus.num_classes)
     hparams = make_hparams(config, sorted(task.utterances.features))
@@ -264,6 +264,8 @@ def run(task: Task, config: Config, seed: int, on_epoch: Callable[[EpochReport],
         terms = {name: np.asarray(terms[name]) for name in TERMS}
         check_finite(terms, epoch)
         validation_scores = scores(evaluate(state.params, task.utterances, validation, network=network))
+        if not np.isfinite(validation_scores["nll"]):  # The last step spoiled the weights after its own loss.
+            raise _describe_divergence("validation", float(validation_scores["nll"]), len(rows), epoch)
         means = {name: float(values.mean()) for name, values in terms.items()}
         on_epoch(EpochReport(epoch, means, jax.tree.map(np.asarray, validation_scores), state))
     return state.params
@@ -282,7 +284,9 @@ def check_finite(terms: dict[str, np.ndarray], epoch: int) -> None:
     for step in range(len(terms["total"])):
         for name in TERMS:  # The total comes last: a part that is at fault is named first.
             if not np.isfinite(terms[name][step]):
-                raise DivergenceError(
-                    f"the {name} loss is {terms[name][step]} at step {step + 1} of epoch {epoch}: lower"
-                    " train.learning_rate, or set train.clip_norm"
-                )
+                raise _describe_divergence(name, float(terms[name][step]), step + 1, epoch)
+
+
+def _describe_divergence(name: str, value: float, step: int, epoch: int) -> DivergenceError:
+    advice = "lower train.learning_rate, or set train.clip_norm"
+    return DivergenceError(f"the {name} loss is {value} at step {step} of epoch {epoch}: {advice}")

@@ -281,3 +281,14 @@ def test_a_huge_learning_rate_stops_the_run_with_a_sentence(
     monkeypatch.setattr(train, "make_hparams", lambda *_: hparams._replace(learning_rate=jnp.float32(1e30)))
     with pytest.raises(DivergenceError, match=r"the \w+ loss is (inf|nan|-inf) at step [12] of epoch [12]: lower "):
         run(0)
+
+
+def test_weights_that_the_last_step_spoiled_are_never_reported(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[..., tuple[dict[str, Any], list[EpochReport]]]
+) -> None:
+    def spoil(params: dict[str, Any], *rest: Any, **static: Any) -> Any:
+        return evaluate(jax.tree.map(lambda leaf: leaf * jnp.nan, params), *rest, **static)
+
+    monkeypatch.setattr(train, "evaluate", spoil)
+    with pytest.raises(DivergenceError, match=r"the validation loss is nan at step \d of epoch 1: lower "):
+        run(0)
