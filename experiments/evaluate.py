@@ -9,10 +9,10 @@ from typing import Literal
 import tyro
 
 from experiments.commandline import make_console, run_script
+from experiments.corpora import SYNTHETIC, read_corpus
 from experiments.report import as_screen_table
 from experiments.results import SCALARS
 from experiments.runs import evaluate_split
-from experiments.train import SYNTHETIC, read_corpus
 from macsgr_jax.checkpoint import load_description, load_params
 from macsgr_jax.errors import InputError
 from macsgr_jax.settings import from_json
@@ -44,7 +44,7 @@ def main(command: Evaluate) -> None:
     description, standardizer = load_description(folder)
     config = from_json(description["config"])
     known = description["corpus"]
-    corpus, _ = read_corpus(command.corpus or known["path"] or SYNTHETIC)
+    corpus = read_corpus(command.corpus or known["path"] or SYNTHETIC)
     if corpus.sha256 != known["sha256"]:
         raise InputError(
             f"the corpus {corpus.name} is not the one of the training (sha256 {corpus.sha256[:12]}... instead of"

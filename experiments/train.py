@@ -14,21 +14,19 @@ import tyro
 from rich.console import Console
 
 from experiments.commandline import describe_settings, make_console, run_script
+from experiments.corpora import SYNTHETIC, describe_best, read_corpus
 from experiments.plots import plot_confusion, plot_curves
 from experiments.report import as_screen_table, class_rows, describe_outcome, score_rows, write_report
 from experiments.results import assemble, describe_corpus, describe_network
 from experiments.runs import predict_split, train_seed
 from macsgr_jax.checkpoint import load_params, save_description
 from macsgr_jax.config import PRESETS, Config
-from macsgr_jax.data import synthetic
 from macsgr_jax.data.corpus import Corpus, choose_features
-from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json, write_text
 from macsgr_jax.settings import override, to_json
 from macsgr_jax.task import Task, prepare
 
-SYNTHETIC = "synthetic"
 OUTPUTS = ("report.md", "results.json", "predictions.csv", "confusion.png", "curves.png")
 
 
@@ -65,7 +63,7 @@ def main(command: Train) -> None:
     """Corpus -> tasks -> seeds -> results file -> tables and figures."""
     console = make_console()
     config = configure(command)
-    corpus, reference = read_corpus(command.corpus)
+    corpus = read_corpus(command.corpus)
     variants = choose_variants(corpus, config, command.single_modalities)
     tasks = {name: prepare(corpus, variant) for name, variant in variants.items()}
     full = tasks["full"]
@@ -83,7 +81,7 @@ def main(command: Train) -> None:
         ]
         networks[name] = describe_network(task, variants[name], results)
     predictions = write_predictions(full, config, networks["full"], out / "checkpoints" / "full")
-    results_file = assemble(description, networks, reference)
+    results_file = assemble(description, networks, describe_best(command.corpus, corpus))
     write_outputs(out, results_file, predictions)
     show_tables(console, results_file, out)
 
@@ -102,25 +100,6 @@ def configure(command: Train) -> Config:
     if command.features:
         assignments.append(f"data.features={command.features}")
     return override(PRESETS[command.preset], assignments)
-
-
-def read_corpus(name: str) -> tuple[Corpus, dict[str, Any]]:
-    """The corpus of that name, and scores to put beside the network's: the best possible ones, where they are known.
-
-    Raises:
-        InputError: the file cannot be used.
-    """
-    if name != SYNTHETIC:
-        return load_corpus(name), {}
-    corpus = synthetic.generate()
-    best = synthetic.best_scores(corpus)
-    names = {
-        "best possible": "both",
-        "best possible without context": "no_context",
-        "best possible, text only": "text",
-        "best possible, audio only": "audio",
-    }
-    return corpus, {name: {"waa": best[view].accuracy, "waf1": best[view].weighted_f1} for name, view in names.items()}
 
 
 def choose_variants(corpus: Corpus, config: Config, single_modalities: bool) -> dict[str, Config]:

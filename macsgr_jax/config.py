@@ -1,6 +1,6 @@
 """Every setting, typed and frozen, with the paper's value beside ours; and `HParams`, the numbers that a run can trace.
 
-A field that answers a doubtful place of the paper says so; `preset("literal")` takes the printed form of each.
+A field that answers a doubtful place of the paper says so; `PRESETS["literal"]` takes the printed form of each.
 """
 
 import dataclasses

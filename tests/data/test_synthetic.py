@@ -26,16 +26,6 @@ from macsgr_jax.errors import InputError
 from tests.data.markov import BOTH, LOPSIDED, tabulate, unchanged
 
 
-@pytest.fixture(scope="module")
-def default() -> Corpus:
-    return generate()
-
-
-@pytest.fixture(scope="module")
-def large() -> Corpus:
-    return generate(2500, seed=11)
-
-
 def test_transitions_happen_as_often_as_documented(large: Corpus) -> None:
     counts = np.zeros((6, 6, 6))
     for start, end in zip(large.offsets[:-1], large.offsets[1:], strict=True):

@@ -15,16 +15,6 @@ from macsgr_jax.data.synthetic import (
 from tests.data.markov import BOTH, LOPSIDED, density, enumerate_posterior, unchanged
 
 
-@pytest.fixture(scope="module")
-def default() -> Corpus:
-    return generate()
-
-
-@pytest.fixture(scope="module")
-def large() -> Corpus:
-    return generate(2500, seed=11)
-
-
 @pytest.mark.parametrize("modalities", [BOTH, ("text",), ("audio",)])
 def test_exact_posterior_equals_enumeration_of_all_sequences(modalities: tuple[str, ...]) -> None:
     settings = SyntheticSettings(shortest=1, longest=4, inertia=0.2, contagion=0.45, base=LOPSIDED, sizes=(7, 6))
