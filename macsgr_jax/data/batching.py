@@ -24,19 +24,19 @@ def pack_dialogues(lengths: np.ndarray, slots: int, order: np.ndarray) -> list[l
         ValueError: a dialogue is longer than a row.
     """
     rows: list[list[int]] = []
-    room: list[int] = []
+    rows_by_room: list[list[int]] = [[] for _ in range(slots + 1)]
     for dialogue in order.tolist():
         length = int(lengths[dialogue])
         if length > slots:
             raise ValueError(f"dialogue {dialogue} has {length} utterances, a row {slots} slots")
-        fitting = [row for row, left in enumerate(room) if left >= length]
-        if fitting:
-            row = min(fitting, key=room.__getitem__)
-            rows[row].append(dialogue)
-            room[row] -= length
-        else:
-            rows.append([dialogue])
-            room.append(slots - length)
+        room = next((room for room in range(length, slots + 1) if rows_by_room[room]), None)
+        if room is None:
+            room = slots
+            rows_by_room[slots].append(len(rows))
+            rows.append([])
+        row = rows_by_room[room].pop()
+        rows[row].append(dialogue)
+        rows_by_room[room - length].append(row)
     return rows
 
 
