@@ -46,13 +46,13 @@ def masked_softmax(logits: Array, mask: Array, axis: int = -1) -> Array:
     return exponentials / jnp.where(total > 0, total, 1.0)
 
 
-def masked_logsumexp(logits: Array, mask: Array, axis: int = -1) -> Array:
+def masked_logsumexp(logits: Array, mask: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """Log of the sum of exp(logits) where `mask` holds; half of the least float where it holds nowhere.
 
     Args:
         logits: f32[...].
         mask: bool, broadcastable to `logits`.
-        axis: the axis to sum over.
+        axis: the axis or axes to sum over.
 
     Returns:
         f32[...] without `axis`.

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -6,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from macsgr_jax.losses import instance_alignment
+from macsgr_jax.losses import instance, instance_alignment
 from macsgr_jax.masking import safe_normalize
 from tests import reference
 
@@ -127,3 +129,77 @@ def test_vmapped_equals_a_loop(make_case: Callable[..., Any]) -> None:
     found = jax.jit(jax.vmap(instance_alignment, in_axes=(0, 0, 0, 0, None)))(*stacked, temperatures, OFFSETS[:2, :2])
     for run, case in enumerate(cases):
         np.testing.assert_allclose(found[run], evaluate(*case, temperatures[run], OFFSETS[:2, :2]), rtol=1e-5)
+
+
+def dense_loss(embeddings: jax.Array, labels: Any, mask: Any, tau: jax.Array, xi: jax.Array, form: str) -> jax.Array:
+    """The loss as one matrix of all pairs, for automatic differentiation."""
+    modalities, utterances, size = embeddings.shape
+    modality = np.repeat(np.arange(modalities), utterances)
+    z, valid = embeddings.reshape(-1, size), jnp.asarray(mask).reshape(-1)
+    tau, xi = tau[modality][:, modality], xi[modality][:, modality]
+    log_s = (z @ z.T - xi) / tau if form == "inside" else z @ z.T / tau - xi
+    same = jnp.tile(labels, modalities)[:, None] == jnp.tile(labels, modalities)
+    pair = valid[:, None] & valid & ~jnp.eye(len(z), dtype=bool)
+    negatives = jax.nn.logsumexp(jnp.where(pair & ~same, log_s, -1e30), axis=1, keepdims=True)
+    positive = pair & same & (log_s > 0)
+    terms = jnp.where(positive, jax.nn.softplus(negatives - log_s), 0.0)
+    return jnp.sum(terms / jnp.maximum(positive.sum(1, keepdims=True), 1)) / valid.sum()
+
+
+@pytest.mark.parametrize("form", ["inside", "printed"])
+@pytest.mark.parametrize("block", [5, 16, 1000])
+def test_blocks_give_the_value_and_all_gradients_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, make_case: Callable[..., Any], block: int, form: str
+) -> None:
+    """34 anchors: seven even blocks with one filled up, three, one; tau and xi are not symmetric."""
+    monkeypatch.setattr(instance, "BLOCK", block)
+    embeddings, labels, mask = make_case(5, 2, 17, "some missing")
+    tau, xi = np.float32([[0.1, 0.07], [0.05, 0.3]]), np.float32([[0.05, 0.02], [-0.1, 0.0]])
+
+    def ours(embeddings: jax.Array, tau: jax.Array, xi: jax.Array) -> jax.Array:
+        return instance_alignment(embeddings, labels, mask, tau, xi, form=form)  # type: ignore[arg-type]
+
+    def theirs(embeddings: jax.Array, tau: jax.Array, xi: jax.Array) -> jax.Array:
+        clean = jnp.where(mask[..., None], embeddings, 0.0)
+        return dense_loss(clean, labels, mask, tau, xi, form)
+
+    found, expected = (
+        jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))(embeddings, tau, xi) for loss in (ours, theirs)
+    )
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    for one, other in zip(found[1], expected[1], strict=True):
+        assert np.abs(other).max() > 0.01
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def count_bytes(utterances: int) -> int:
+    """Memory of forward and backward besides the arguments."""
+    shapes = [((2, utterances, 150), jnp.float32), ((utterances,), jnp.int32), ((2, utterances), bool)]
+    arguments = [jax.ShapeDtypeStruct(shape, kind) for shape, kind in shapes]
+    memory = differentiate.lower(*arguments, *numbers(2)).compile().memory_analysis()
+    return int(memory.temp_size_in_bytes + memory.output_size_in_bytes)
+
+
+def test_memory_grows_with_the_utterances_and_not_with_their_square() -> None:
+    small, large = count_bytes(5_000), count_bytes(20_000)
+    assert large < 4.5 * small
+    assert large < 1e9
+
+
+@pytest.mark.slow
+def test_twenty_thousand_utterances_take_less_than_two_gigabytes() -> None:
+    """Forward and backward, measured as the largest resident memory of a process of its own."""
+    program = """
+import jax, numpy as np, resource
+from macsgr_jax.losses import instance, instance_alignment
+random = np.random.default_rng(0)
+embeddings = random.normal(size=(2, 20_000, 150)).astype(np.float32)
+embeddings /= np.linalg.norm(embeddings, axis=-1, keepdims=True)
+labels, mask = random.integers(0, 6, 20_000), np.ones((2, 20_000), bool)
+tau, xi = np.float32([[0.1, 0.05], [0.05, 0.3]]), np.zeros((2, 2), np.float32)
+value, gradient = jax.jit(jax.value_and_grad(instance_alignment))(embeddings, labels, mask, tau, xi)
+assert np.isfinite(value) and np.isfinite(gradient).all()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 < 2e9
