@@ -44,7 +44,9 @@ class DistributionEncoder(nn.Module):
         width = 2 * size
         inner = nn.LayerNorm()(nn.gelu(nn.Dense(width, name="feed_forward")(hidden)))
         query, key, value = (
-            nn.DenseGeneral((self.heads, width // self.heads), name=name)(inner) for name in ("query", "key", "value")
+            # A bias of the keys would add the same to all logits of a query, which the softmax takes away again.
+            nn.DenseGeneral((self.heads, width // self.heads), use_bias=name != "key", name=name)(inner)
+            for name in ("query", "key", "value")
         )
         mean_half, std_half = jnp.split(attend(query, key, value, allowed), 2, axis=-1)
         mean = hidden + nn.Dense(size, name="mean_out")(nn.gelu(nn.Dense(size, name="mean_in")(mean_half)))

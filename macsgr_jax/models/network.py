@@ -9,12 +9,16 @@ from macsgr_jax.config import ModelConfig
 from macsgr_jax.masking import safe_normalize
 from macsgr_jax.models.attention import dialogue_pairs
 from macsgr_jax.models.distribution import DistributionEncoder
+from macsgr_jax.models.dropout import Dropout
 from macsgr_jax.models.fusion import CrossModalFusion, fusion_weights
-from macsgr_jax.models.graph import build_semantic_graph, semantic_similarity
+from macsgr_jax.models.graph import build_dense_graph, build_semantic_graph, semantic_similarity
 from macsgr_jax.models.recurrent import RecurrentEncoder
 from macsgr_jax.models.semantic import SemanticEncoder
 from macsgr_jax.models.syntactic import SyntacticEncoder
 from macsgr_jax.types import Batch, Gaussian, ModelOutput
+
+# Longer rows keep their graphs as edges, whose memory grows with the length and not with its square.
+LONGEST_DENSE_ROW = 128
 
 
 class Network(nn.Module):
@@ -53,8 +57,8 @@ class Network(nn.Module):
         )
         self.classifier_hidden = nn.Dense(config.fused_size)
         self.classifier_out = nn.Dense(self.num_classes)
-        self.input_drop = nn.Dropout(config.input_dropout)
-        self.drop = nn.Dropout(config.dropout)
+        self.input_drop = Dropout(config.input_dropout)
+        self.drop = Dropout(config.dropout)
         self.prototypes = self.param(
             "prototypes", nn.initializers.normal(1.0), (config.num_prototypes, config.hidden_size)
         )
@@ -124,7 +128,8 @@ class Network(nn.Module):
         syntactic = jnp.zeros((rows, slots, half), nodes.dtype)
         semantic = jnp.zeros((rows, slots, size - half), nodes.dtype)
         if config.syntactic_encoder:
-            graph = build_semantic_graph(
+            build_graph = build_dense_graph if slots <= LONGEST_DENSE_ROW else build_semantic_graph
+            graph = build_graph(
                 nodes,
                 similarity,
                 batch.speakers,

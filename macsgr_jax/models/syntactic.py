@@ -5,19 +5,25 @@ import jraph
 from flax import linen as nn
 from jax import Array
 
-from macsgr_jax.models.graph import NUM_RELATIONS
+from macsgr_jax.models.dropout import Dropout
+from macsgr_jax.models.graph import NUM_RELATIONS, DenseGraph
 
 
-def aggregate_by_relation(graph: jraph.GraphsTuple, weighted: bool = True) -> Array:
+def aggregate_by_relation(graph: jraph.GraphsTuple | DenseGraph, weighted: bool = True) -> Array:
     """Sum over j in G_i^r of M^s_ij g_j / |G_i^r| for every node i and relation r, from eq. 23.
 
     Args:
-        graph: of `build_semantic_graph`, n nodes of d features.
+        graph: of `build_semantic_graph` or `build_dense_graph`, n nodes of d features; the numbers are the same.
         weighted: False lets every edge weigh one (the ablation "w/o SEW").
 
     Returns:
         f32[n, R, d]; zero for a relation without edges.
     """
+    if isinstance(graph, DenseGraph):
+        rows, slots, relations, _ = graph.shares.shape
+        shares = graph.shares * graph.weight[:, :, None, :] if weighted else graph.shares
+        nodes = graph.nodes.reshape(rows, slots, -1)
+        return jnp.einsum("birj,bjd->bird", shares, nodes).reshape(rows * slots, relations, -1)
     nodes, edges = graph.nodes, graph.edges
     group = graph.receivers * NUM_RELATIONS + edges["relation"]
     groups = nodes.shape[0] * NUM_RELATIONS
@@ -40,11 +46,11 @@ class RelationalConvolution(nn.Module):
     weighted: bool
 
     @nn.compact
-    def __call__(self, graph: jraph.GraphsTuple) -> Array:
+    def __call__(self, graph: jraph.GraphsTuple | DenseGraph) -> Array:
         """Convolve.
 
         Args:
-            graph: of `build_semantic_graph`, n nodes of d features.
+            graph: of `build_semantic_graph` or `build_dense_graph`, n nodes of d features.
 
         Returns:
             f32[n, size].
@@ -70,11 +76,11 @@ class SyntacticEncoder(nn.Module):
     dropout: float
 
     @nn.compact
-    def __call__(self, graph: jraph.GraphsTuple, *, train: bool) -> Array:
+    def __call__(self, graph: jraph.GraphsTuple | DenseGraph, *, train: bool) -> Array:
         """Encode.
 
         Args:
-            graph: of `build_semantic_graph`, n nodes of d features.
+            graph: of `build_semantic_graph` or `build_dense_graph`, n nodes of d features.
             train: whether dropout is on.
 
         Returns:
@@ -84,5 +90,5 @@ class SyntacticEncoder(nn.Module):
         if self.residual:
             # Differs from the paper: eq. 23 has W_0 g_i alone for this.
             hidden = hidden + graph.nodes
-        hidden = nn.Dropout(self.dropout, deterministic=not train)(hidden)
+        hidden = Dropout(self.dropout)(hidden, deterministic=not train)
         return nn.relu(RelationalConvolution(self.size, self.weighted, name="layer_2")(graph._replace(nodes=hidden)))

@@ -33,7 +33,7 @@ def test_equals_the_loops(make_params: Callable[..., Any]) -> None:
 
     def dense(name: str, values: np.ndarray) -> np.ndarray:
         kernel = np.asarray(params[name]["kernel"], np.float64)
-        return np.tensordot(values, kernel, 1) + params[name]["bias"]
+        return np.tensordot(values, kernel, 1) + params[name].get("bias", 0.0)
 
     inner = gelu(dense("feed_forward", hidden[0]))
     inner = (inner - inner.mean(-1, keepdims=True)) / np.sqrt(inner.var(-1, keepdims=True) + 1e-6)

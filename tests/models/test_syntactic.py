@@ -6,7 +6,13 @@ import jraph
 import numpy as np
 import pytest
 
-from macsgr_jax.models.graph import NUM_RELATIONS, build_semantic_graph, semantic_similarity
+from macsgr_jax.models.graph import (
+    NUM_RELATIONS,
+    DenseGraph,
+    build_dense_graph,
+    build_semantic_graph,
+    semantic_similarity,
+)
 from macsgr_jax.models.syntactic import RelationalConvolution, SyntacticEncoder, aggregate_by_relation
 from tests import reference
 
@@ -30,10 +36,10 @@ def similarity(nodes: np.ndarray) -> np.ndarray:
     return np.asarray(semantic_similarity(nodes))
 
 
-@pytest.fixture(scope="module")
-def graph(nodes: np.ndarray, similarity: np.ndarray) -> jraph.GraphsTuple:
-    """The window graph."""
-    return build_semantic_graph(nodes, similarity, SPEAKERS, DIALOGUE, MASK, past=PAST, future=FUTURE)
+@pytest.fixture(scope="module", params=[build_semantic_graph, build_dense_graph], ids=["edges", "dense"])
+def graph(request: pytest.FixtureRequest, nodes: np.ndarray, similarity: np.ndarray) -> jraph.GraphsTuple | DenseGraph:
+    """The window graph, as edges and densely."""
+    return request.param(nodes, similarity, SPEAKERS, DIALOGUE, MASK, past=PAST, future=FUTURE)
 
 
 def convolve(nodes: np.ndarray, similarity: np.ndarray, params: Any, weighted: bool) -> np.ndarray:
@@ -55,7 +61,7 @@ def convolve(nodes: np.ndarray, similarity: np.ndarray, params: Any, weighted: b
 
 @pytest.mark.parametrize("weighted", [True, False])
 def test_aggregation_is_the_mean_of_a_relations_messages(
-    graph: jraph.GraphsTuple, nodes: np.ndarray, similarity: np.ndarray, weighted: bool
+    graph: jraph.GraphsTuple | DenseGraph, nodes: np.ndarray, similarity: np.ndarray, weighted: bool
 ) -> None:
     found = np.asarray(aggregate_by_relation(graph, weighted)).reshape(ROWS, SLOTS, NUM_RELATIONS, SIZE)
     expected = np.zeros(found.shape)
@@ -74,7 +80,7 @@ def test_aggregation_is_the_mean_of_a_relations_messages(
 @pytest.mark.parametrize("weighted", [True, False])
 def test_convolution_equals_the_loops(
     make_params: Callable[..., Any],
-    graph: jraph.GraphsTuple,
+    graph: jraph.GraphsTuple | DenseGraph,
     nodes: np.ndarray,
     similarity: np.ndarray,
     weighted: bool,
@@ -88,7 +94,7 @@ def test_convolution_equals_the_loops(
 @pytest.mark.parametrize("residual", [True, False])
 def test_encoder_is_two_convolutions(
     make_params: Callable[..., Any],
-    graph: jraph.GraphsTuple,
+    graph: jraph.GraphsTuple | DenseGraph,
     nodes: np.ndarray,
     similarity: np.ndarray,
     residual: bool,
@@ -102,3 +108,28 @@ def test_encoder_is_two_convolutions(
     expected = np.maximum(convolve(hidden, similarity, params["layer_2"], True), 0)
     np.testing.assert_allclose(found.reshape(ROWS, SLOTS, 2)[MASK], expected[MASK], rtol=1e-4, atol=1e-5)
     assert (expected[MASK] > 0).any()
+
+
+@pytest.mark.parametrize(("past", "future"), [(3, 2), (0, 2), (2, 0), (0, 0), (10, 10)])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_edges_and_matrices_have_one_value_and_one_gradient(
+    nodes: np.ndarray, similarity: np.ndarray, past: int, future: int, weighted: bool
+) -> None:
+    target = np.random.default_rng(1).normal(size=(ROWS * SLOTS, NUM_RELATIONS, SIZE)).astype(np.float32)
+
+    def measure(build: Any) -> Any:
+        def loss(nodes: jax.Array, similarity: jax.Array) -> tuple[jax.Array, jax.Array]:
+            graph = build(nodes, similarity, SPEAKERS, DIALOGUE, MASK, past=past, future=future)
+            found = aggregate_by_relation(graph, weighted)
+            return (found * target).sum(), found
+
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(
+            np.where(MASK[..., None], nodes, 0.0), similarity
+        )
+
+    (_, sparse), sparse_gradients = measure(build_semantic_graph)
+    (_, dense), dense_gradients = measure(build_dense_graph)
+    np.testing.assert_allclose(dense, sparse, rtol=1e-5, atol=1e-6)
+    for one, other in zip(dense_gradients, sparse_gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    assert np.abs(sparse_gradients[0]).max() > 0.1
