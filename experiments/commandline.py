@@ -1,18 +1,25 @@
 """How every script reads its command line and how it ends: a result, or one sentence and an exit code."""
 
 import dataclasses
+import platform
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import docstring_parser
+import jax
+import jaxlib
+import platformdirs
 import tyro
 from rich.console import Console
 
+from experiments.interruption import Interrupted
 from macsgr_jax.config import PRESETS, Config
+from macsgr_jax.devices import is_writer
 from macsgr_jax.errors import InputError
 from macsgr_jax.settings import setting_names
-from macsgr_jax.train import DivergenceError
+from macsgr_jax.sweep import DivergenceError
 
 BAD_INPUT = 2
 DIVERGED = 3
@@ -38,7 +45,7 @@ def run_script(
         help_ending: printed after --help.
 
     Returns:
-        The exit code: 0, 2 for bad input, 3 for a training that diverged, 130 when interrupted.
+        The exit code: 0, 2 for bad input, 3 for a training that diverged, 130 or 143 when stopped by Ctrl-C or SIGTERM.
     """
     try:
         command = tyro.cli(command_type, prog=f"python -m {name}", args=arguments)
@@ -46,6 +53,7 @@ def run_script(
         if stop.code == 0:  # --help was asked for.
             print(help_ending)
         raise
+    use_compilation_cache()
     try:
         main(command)
     except InputError as error:
@@ -54,16 +62,30 @@ def run_script(
     except DivergenceError as error:
         print(f"error: {error}", file=sys.stderr)
         return DIVERGED
+    except Interrupted as stop:
+        print(f"{stop}: go on with the same command and --resume", file=sys.stderr)
+        return stop.exit_code
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept", file=sys.stderr)
         return 130
     return 0
 
 
+def use_compilation_cache() -> None:
+    """Keep compiled programs in the user's cache folder, for the next start of the same command.
+
+    One folder a version of jaxlib and a machine, since programs for the CPU of one do not run on every other;
+    JAX_COMPILATION_CACHE_DIR names another place, and JAX_ENABLE_COMPILATION_CACHE=false keeps nothing.
+    """
+    if not getattr(jax.config, "jax_compilation_cache_dir", None):
+        folder = Path(platformdirs.user_cache_dir("macsgr_jax")) / f"jaxlib-{jaxlib.__version__}" / platform.node()
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
 def make_console() -> Console:
-    """The screen; where there is none, as in a log file, lines wide enough for the tables."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH_WITHOUT_TERMINAL)
+    """The screen, or lines wide enough for the tables where there is none; of several processes one prints."""
+    console = Console(quiet=not is_writer())
+    return console if console.is_terminal else Console(width=WIDTH_WITHOUT_TERMINAL, quiet=not is_writer())
 
 
 def describe_settings() -> str:

@@ -10,9 +10,9 @@ import tyro
 
 from experiments.commandline import make_console, run_script
 from experiments.corpora import SYNTHETIC, read_corpus
+from experiments.evaluation import evaluate_split
 from experiments.report import as_screen_table
 from experiments.results import SCALARS
-from experiments.runs import evaluate_split
 from macsgr_jax.checkpoint import load_description, load_params
 from macsgr_jax.errors import InputError
 from macsgr_jax.settings import from_json
@@ -56,7 +56,7 @@ def main(command: Evaluate) -> None:
         raise InputError(f"{folder} holds no checkpoint of any seed: train again")
     scores = {}
     for seed in seeds:
-        params, epoch = load_params(folder, seed, config.train.checkpoint)
+        params, epoch = load_params(folder / f"seed_{seed}", config.train.checkpoint)
         scores[seed] = {"epoch": epoch, **evaluate_split(task, config, params, command.split)}
     if command.json:
         print(json.dumps(scores, indent=2))

@@ -37,7 +37,7 @@ def plot_confusion(network: dict[str, Any], labels: list[str], title: str, path:
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel="predicted", ylabel="annotated", title=title)
     figure.colorbar(image, ax=axes, label="share of the annotated emotion")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_curves(network: dict[str, Any], title: str, path: Path) -> None:
@@ -65,10 +65,11 @@ def plot_curves(network: dict[str, Any], title: str, path: Path) -> None:
         axes.set_visible(False)
     grid.flat[0].legend()
     figure.suptitle(f"{title} (dots: the weights that are evaluated)")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def save_figure(figure: plt.Figure, path: Path) -> None:
+    """Write a PNG and forget the figure."""
     with write_atomically(path) as temporary:
         figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata={"Software": None})
     plt.close(figure)

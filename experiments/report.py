@@ -8,7 +8,10 @@ HEADS = {"waa": "WAA", "waf1": "WAF1", "macro_f1": "macro-F1", "uar": "UAR", "nl
 NOT_PERCENT = ("nll",)
 
 
-def _cell(name: str, value: dict[str, float]) -> str:
+def show_score(name: str, value: dict[str, Any]) -> str:
+    """Mean and standard deviation of a score, in percent where it is a share."""
+    if value["mean"] is None:
+        return "diverged"
     if name in NOT_PERCENT:
         return f"{value['mean']:.3f} ± {value['std']:.3f}"
     return f"{100 * value['mean']:.1f} ± {100 * value['std']:.1f}"
@@ -24,7 +27,7 @@ def score_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         Column names and cells.
     """
     rows = [
-        [_network_name(name, network), *(_cell(score, network["summary"]["test"][score]) for score in HEADS)]
+        [_network_name(name, network), *(show_score(score, network["summary"]["test"][score]) for score in HEADS)]
         for name, network in results["networks"].items()
     ]
     for name, reference in results["reference"].items():
@@ -43,7 +46,12 @@ def class_rows(network: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """
     support = network["seeds"][0]["test"]["classes"]
     rows = [
-        [label, f"{support[label]['support']:.0f}", _cell("recall", values["recall"]), _cell("f1", values["f1"])]
+        [
+            label,
+            f"{support[label]['support']:.0f}",
+            show_score("recall", values["recall"]),
+            show_score("f1", values["f1"]),
+        ]
         for label, values in network["summary"]["test"]["classes"].items()
     ]
     return ["emotion", "utterances", "accuracy", "F1"], rows

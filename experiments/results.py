@@ -112,6 +112,11 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
+def describe_command() -> list[str]:
+    """The command line; how often a run was interrupted and gone on with is no part of it."""
+    return [Path(sys.argv[0]).name, *(argument for argument in sys.argv[1:] if argument != "--resume")]
+
+
 def describe_network(task: Task, config: Config, results: list[SeedResult]) -> dict[str, Any]:
     """One network's part of the results file: its configuration and its seeds."""
     return {
@@ -141,7 +146,7 @@ def assemble(corpus: dict[str, Any], networks: dict[str, dict[str, Any]], refere
     """
     return {
         "schema": SCHEMA,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": describe_command(),
         "corpus": corpus,
         **describe_machine(),
         "reference": reference,

@@ -1,119 +1,250 @@
-"""Train and evaluate the seeds of one network: progress on the screen, checkpoints on disk, scores in the hand."""
+"""Train the runs of one network, several at once: progress on screen, checkpoints on disk, histories in the hand."""
 
+import dataclasses
+import operator
+import shutil
+import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from experiments.results import SeedResult, score_counts
-from macsgr_jax.checkpoint import Params, SeedCheckpoints, load_params
+from experiments.interruption import Interrupted, StopRequests
+from experiments.progress import show_progress
+from experiments.results import SCALARS
+from macsgr_jax.checkpoint import RecoveryCheckpoints, RunCheckpoints
 from macsgr_jax.config import Config
-from macsgr_jax.models import build_network
+from macsgr_jax.devices import agree, fetch, is_writer, wait_for_all
+from macsgr_jax.files import write_npz
+from macsgr_jax.losses import TERMS
+from macsgr_jax.sweep import EpochReport, Runs, check_finite, stack_hparams, start_runs, train_runs
 from macsgr_jax.task import Task
-from macsgr_jax.train import EpochReport, evaluate, predict, run
-
-LINES_WITHOUT_TERMINAL = 10
 
 
-class Prediction(NamedTuple):
-    """What one seed says of one test utterance.
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """One run to train.
 
     Attributes:
-        utterance: row of the corpus.
-        probabilities: f32[C].
-        weights: f32[M], fusion weights.
+        name: of its folder of weights.
+        seed: the seed.
+        config: the settings.
     """
 
-    utterance: int
-    probabilities: np.ndarray
-    weights: np.ndarray
+    name: str
+    seed: int
+    config: Config
 
 
-def train_seed(task: Task, config: Config, seed: int, folder: Path, console: Console, name: str) -> SeedResult:
-    """Train one seed, keep its checkpoints, and evaluate the one that the configuration chooses.
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What one run did.
+
+    Attributes:
+        terms: f32[epochs, terms], the mean of each loss term of `losses.TERMS`.
+        validation: f32[epochs, scores], the scores of `results.SCALARS`.
+        seconds: wall-clock time of the runs that trained together.
+    """
+
+    terms: np.ndarray
+    validation: np.ndarray
+    seconds: float
+
+    def curve(self, score: str) -> np.ndarray:
+        """A validation score by epoch: f32[epochs]."""
+        return self.validation[:, SCALARS.index(score)]
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the best validation WAF1, from 1."""
+        return int(np.argmax(self.curve("waf1"))) + 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """How runs are trained.
+
+    Attributes:
+        console: for the progress.
+        mesh: the devices.
+        runs_at_once: runs of one program.
+        save_every: epochs between two checkpoints to resume from.
+        stop: requests to stop.
+        stop_at_divergence: raise DivergenceError where a loss is not finite; without it the run goes on, worthless.
+    """
+
+    console: Console
+    mesh: Mesh
+    runs_at_once: int
+    save_every: int
+    stop: StopRequests
+    stop_at_divergence: bool = True
+
+
+def train_network(
+    task: Task,
+    specs: Sequence[Spec],
+    folder: Path,
+    execution: Execution,
+    title: str,
+    keep: Callable[[list[tuple[Spec, History]]], set[str]] | None = None,
+) -> list[History]:
+    """Train runs that differ in their seed and in what `HParams` holds; those that are finished are read instead.
 
     Args:
         task: the data.
-        config: the settings.
-        seed: the seed.
-        folder: for the checkpoints.
-        console: for the progress.
-        name: heads the progress.
+        specs: the runs.
+        folder: for checkpoints, weights and histories.
+        execution: how.
+        title: heads the progress.
+        keep: called with all finished runs; the names of those whose weights are kept, by default all.
 
     Returns:
-        What it reached. The test split is read once, here, after training.
+        What each run did.
+
+    Raises:
+        Interrupted: a stop was requested; everything up to it is saved.
+        DivergenceError: see `Execution`.
     """
-    start = time.perf_counter()
-    curves: dict[str, list[float]] = {}
-    with SeedCheckpoints(folder, seed) as checkpoints, _show_progress(console, name, config.train.epochs) as show:
+    size = min(execution.runs_at_once, len(specs))
+    finished: list[tuple[Spec, History]] = []
+    for number, first in enumerate(range(0, len(specs), size)):
+        chunk = list(specs[first : first + size])
+        part = folder / f"part_{number}.npz"
+        if not part.is_file():
+            heading = f"{title} {chunk[0].name}" + (f" to {chunk[-1].name}" if len(chunk) > 1 else "")
+            # Filled up, so that the last program has the shape of the others.
+            together = chunk + chunk[:1] * (size - len(chunk))
+            runs, histories = _train_together(task, together, folder / f"recovery_{number}", execution, heading)
+            candidates = finished + list(zip(chunk, histories, strict=False))
+            kept = {spec.name for spec in specs} if keep is None else keep(candidates)
+            _save_weights(folder, chunk, histories, fetch((runs.state.params, runs.best_params)), kept)
+            if is_writer():
+                _save_part(part, histories[: len(chunk)])
+            wait_for_all("runs finished")
+        finished += zip(chunk, _load_part(part), strict=True)
+        if is_writer():
+            shutil.rmtree(folder / f"recovery_{number}", ignore_errors=True)
+            if keep is not None:
+                _forget_weights(folder, {spec.name for spec, _ in finished} - keep(finished))
+    return [history for _, history in finished]
+
+
+def _train_together(
+    task: Task, specs: Sequence[Spec], folder: Path, execution: Execution, title: str
+) -> tuple[Runs, list[History]]:
+    """The last state of some runs, and what they did."""
+    config, seeds = specs[0].config, [spec.seed for spec in specs]
+    numbers = stack_hparams([spec.config for spec in specs], task)
+    epochs = config.train.epochs
+    history: dict[str, np.ndarray] = {
+        "terms": np.full((len(specs), epochs, len(TERMS)), np.nan, np.float32),
+        "validation": np.full((len(specs), epochs, len(SCALARS)), np.nan, np.float32),
+        "seconds": np.zeros(1),
+    }
+    start_time = time.perf_counter()
+    stopping = agree(execution.stop.received is not None)
+    if stopping:
+        raise _interrupt(execution, f"{title}: stopped before its first epoch")
+    with RecoveryCheckpoints(folder) as recovery, show_progress(execution.console, title, epochs) as show:
+        start = _resume(recovery, task, specs, history, execution)
+        before = float(history["seconds"][0])
 
         def on_epoch(report: EpochReport) -> None:
-            waf1 = float(report.validation["waf1"])
-            if report.epoch == config.train.epochs or waf1 > max(curves.get("validation_waf1", [-1.0])):
-                checkpoints.save(report.epoch, report.state.params, waf1)
-            for term, value in {**report.terms, "validation_waf1": waf1}.items():
-                curves.setdefault(term, []).append(value)
+            history["terms"][:, report.epoch - 1] = np.stack([report.terms[name].mean(axis=1) for name in TERMS], 1)
+            history["validation"][:, report.epoch - 1] = np.stack([report.validation[name] for name in SCALARS], 1)
+            history["seconds"][0] = before + time.perf_counter() - start_time
+            if execution.stop_at_divergence:
+                check_finite(report, seeds)
             show(report)
 
-        run(task, config, seed, on_epoch)
-    params, epoch = load_params(folder, seed, config.train.checkpoint)
-    return SeedResult(
-        seed=seed,
-        epoch=epoch,
-        validation=evaluate_split(task, config, params, "validation"),
-        test=evaluate_split(task, config, params, "test"),
-        curves=curves,
-        seconds=time.perf_counter() - start,
-        parameters=sum(leaf.size for leaf in jax.tree.leaves(params)),
+        def wants_state(epoch: int) -> bool:
+            nonlocal stopping
+            stopping = agree(execution.stop.received is not None)
+            return epoch < epochs and (stopping or epoch % execution.save_every == 0)
+
+        def on_state(epoch: int, runs: Runs) -> None:
+            recovery.save(epoch, {"runs": runs, "history": history})
+            if stopping:
+                raise _interrupt(execution, f"{title}: stopped after epoch {epoch} of {epochs}")
+
+        runs = train_runs(
+            task,
+            config,
+            seeds,
+            numbers,
+            on_epoch=on_epoch,
+            on_state=on_state,
+            wants_state=wants_state,
+            start=start,
+            mesh=execution.mesh,
+        )
+    parts = zip(history["terms"], history["validation"], strict=True)
+    return runs, [History(terms, validation, float(history["seconds"][0])) for terms, validation in parts]
+
+
+def _interrupt(execution: Execution, message: str) -> Interrupted:
+    return Interrupted(message, execution.stop.received or signal.SIGTERM)
+
+
+def _resume(
+    recovery: RecoveryCheckpoints,
+    task: Task,
+    specs: Sequence[Spec],
+    history: dict[str, np.ndarray],
+    execution: Execution,
+) -> tuple[int, Runs] | None:
+    """The state to go on from, its history put into `history`; None where there is no checkpoint."""
+    if recovery.is_empty():
+        return None
+    like = start_runs(task, specs[0].config, [spec.seed for spec in specs], mesh=execution.mesh)
+    epoch, state, notices = recovery.restore({"runs": like, "history": history})
+    for notice in notices:
+        execution.console.print(f"note: {notice}", highlight=False, soft_wrap=True)
+    for name, values in state["history"].items():
+        history[name][...] = np.asarray(values)
+    return epoch, state["runs"]
+
+
+def _save_weights(
+    folder: Path, specs: Sequence[Spec], histories: Sequence[History], weights: tuple[Any, Any], kept: set[str]
+) -> None:
+    """The last and the best weights of each run; `weights` has the runs in front."""
+    if not is_writer():
+        return
+    for place, (spec, history) in enumerate(zip(specs, histories, strict=False)):
+        if spec.name not in kept:
+            continue
+        last, best = (jax.tree.map(operator.itemgetter(place), params) for params in weights)
+        shutil.rmtree(folder / spec.name, ignore_errors=True)  # Half of it, where an earlier try was killed.
+        with RunCheckpoints(folder / spec.name) as checkpoints:
+            for epoch, params in sorted({len(history.terms): last, history.best_epoch: best}.items()):
+                checkpoints.save(epoch, params, float(history.curve("waf1")[epoch - 1]))
+
+
+def _forget_weights(folder: Path, names: set[str]) -> None:
+    for name in names:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _save_part(path: Path, histories: Sequence[History]) -> None:
+    """The histories of runs that trained together, as one file."""
+    write_npz(
+        path,
+        {
+            "terms": np.stack([history.terms for history in histories]),
+            "validation": np.stack([history.validation for history in histories]),
+            "seconds": np.array([history.seconds for history in histories]),
+        },
     )
 
 
-def evaluate_split(task: Task, config: Config, params: Params, split: str) -> dict[str, Any]:
-    """The scores of a split as plain values."""
-    network = build_network(config.model, task.corpus.num_classes)
-    rows = jnp.asarray(task.evaluation_rows(split))
-    return score_counts(evaluate(params, task.utterances, rows, network=network), task.corpus.label_names)
-
-
-def predict_split(task: Task, config: Config, params: Params, split: str) -> Iterator[Prediction]:
-    """What the network says of every utterance of a split, in the corpus's order."""
-    network = build_network(config.model, task.corpus.num_classes)
-    rows = task.evaluation_rows(split)
-    said = predict(params, task.utterances, jnp.asarray(rows), network=network)
-    probabilities, weights = np.asarray(said.probabilities), np.asarray(said.weights)
-    places = {int(rows[place]): place for place in zip(*np.nonzero(rows >= 0), strict=True)}
-    for utterance in sorted(places):
-        step, row, slot = places[utterance]
-        yield Prediction(utterance, probabilities[step, row, slot], weights[step, :, row, slot])
-
-
-@contextmanager
-def _show_progress(console: Console, name: str, epochs: int) -> Iterator:
-    """A bar on a terminal; elsewhere (a log file) a line now and then."""
-    if not console.is_terminal:
-        every = max(1, epochs // LINES_WITHOUT_TERMINAL)
-
-        def print_line(report: EpochReport) -> None:
-            if report.epoch % every == 0 or report.epoch == epochs:
-                console.print(
-                    f"{name} epoch {report.epoch}/{epochs} {_describe(report)}", highlight=False, soft_wrap=True
-                )
-
-        yield print_line
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[terms]}"))
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        bar = progress.add_task(name, total=epochs, terms="compiling")
-        yield lambda report: progress.update(bar, completed=report.epoch, terms=_describe(report))
-
-
-def _describe(report: EpochReport) -> str:
-    terms = " ".join(f"{term} {value:.3f}" for term, value in report.terms.items())
-    return f"{terms} | validation WAF1 {100 * float(report.validation['waf1']):.1f}"
+def _load_part(path: Path) -> list[History]:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        columns = (arrays["terms"], arrays["validation"], arrays["seconds"])
+        return [History(terms, validation, float(seconds)) for terms, validation, seconds in zip(*columns, strict=True)]

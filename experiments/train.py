@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import io
-import shutil
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,19 +15,24 @@ from rich.console import Console
 
 from experiments.commandline import describe_settings, make_console, run_script
 from experiments.corpora import SYNTHETIC, describe_best, read_corpus
+from experiments.evaluation import measure, predict_split
+from experiments.execution import plan_execution
+from experiments.folder import RESULTS_FILE, open_folder
+from experiments.interruption import StopRequests
 from experiments.plots import plot_confusion, plot_curves
 from experiments.report import as_screen_table, class_rows, describe_outcome, score_rows, write_report
 from experiments.results import assemble, describe_corpus, describe_network
-from experiments.runs import predict_split, train_seed
+from experiments.runs import Execution, Spec, train_network
 from macsgr_jax.checkpoint import load_params, save_description
 from macsgr_jax.config import PRESETS, Config
 from macsgr_jax.data.corpus import Corpus, choose_features
+from macsgr_jax.devices import is_writer, start_processes
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json, write_text
 from macsgr_jax.settings import override, to_json
 from macsgr_jax.task import Task, prepare
 
-OUTPUTS = ("report.md", "results.json", "predictions.csv", "confusion.png", "curves.png")
+OUTPUTS = ("report.md", "predictions.csv", "confusion.png", "curves.png")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +49,12 @@ class Train:
         first_seed: The first seed.
         epochs: Passes over the training split; short for --set train.epochs=N.
         single_modalities: Also train the network on each modality alone, and put it into the table.
+        resume: Go on with the interrupted run in the same folder; begin where there is none.
         overwrite: Replace an earlier run in the same folder. Without it, that is refused.
+        runs_at_once: Seeds that train together as one program: a number, or auto for what the devices hold.
+        split_batch: Devices that share each batch; the others share the seeds.
+        save_every: Epochs between two checkpoints that --resume can go on from.
+        distributed: Join other processes: auto (SLURM, Kubernetes, Open MPI, TPU pods), or HOST:PORT,COUNT,RANK.
     """
 
     out: Path
@@ -56,11 +66,18 @@ class Train:
     first_seed: int = 0
     epochs: int | None = None
     single_modalities: bool = False
+    resume: bool = False
     overwrite: bool = False
+    runs_at_once: str = "auto"
+    split_batch: int = 1
+    save_every: int = 5
+    distributed: str = ""
 
 
 def main(command: Train) -> None:
-    """Corpus -> tasks -> seeds -> results file -> tables and figures."""
+    """Corpus -> tasks -> runs -> results file -> tables and figures."""
+    if command.distributed:
+        start_processes(command.distributed)
     console = make_console()
     config = configure(command)
     corpus = read_corpus(command.corpus)
@@ -69,21 +86,34 @@ def main(command: Train) -> None:
     full = tasks["full"]
     for notice in full.corpus.notices:
         console.print(f"note: {notice}", highlight=False)
-    out = make_folder(command.out, command.overwrite)
     description = describe_corpus(full.corpus, None if command.corpus == SYNTHETIC else Path(command.corpus))
-    networks: dict[str, dict[str, Any]] = {}
-    for name, task in tasks.items():
-        folder = out / "checkpoints" / name
-        save_description(folder, {"corpus": description, "config": to_json(variants[name])}, task.standardizer)
-        results = [
-            train_seed(task, variants[name], seed, folder, console, f"{name} seed {seed}")
-            for seed in range(command.first_seed, command.first_seed + command.seeds)
-        ]
-        networks[name] = describe_network(task, variants[name], results)
-    predictions = write_predictions(full, config, networks["full"], out / "checkpoints" / "full")
-    results_file = assemble(description, networks, describe_best(command.corpus, corpus))
-    write_outputs(out, results_file, predictions)
-    show_tables(console, results_file, out)
+    with StopRequests() as stop:
+        execution = plan_execution(command, console, stop, full, config)
+        identity = describe_run(command, description, variants, execution)
+        if not open_folder(command.out, identity, (*OUTPUTS, "checkpoints"), command.resume, command.overwrite):
+            results_file = json.loads((command.out / RESULTS_FILE).read_text(encoding="utf-8"))
+            show_tables(console, results_file, command.out)
+            return
+        networks: dict[str, dict[str, Any]] = {}
+        for name, task in tasks.items():
+            folder = command.out / "checkpoints" / name
+            if is_writer():
+                stored = {"corpus": description, "config": to_json(variants[name])}
+                save_description(folder, stored, task.standardizer)
+            specs = [Spec(f"seed_{seed}", seed, variants[name]) for seed in seeds_of(command)]
+            histories = train_network(task, specs, folder, execution, name)
+            if is_writer():
+                networks[name] = describe_network(task, variants[name], measure(task, specs, histories, folder))
+    if is_writer():
+        predictions = write_predictions(full, config, networks["full"], command.out / "checkpoints" / "full")
+        results_file = assemble(description, networks, describe_best(command.corpus, corpus))
+        write_outputs(command.out, results_file, predictions)
+        show_tables(console, results_file, command.out)
+
+
+def seeds_of(command: Train) -> range:
+    """The seeds that a command line asks for."""
+    return range(command.first_seed, command.first_seed + command.seeds)
 
 
 def configure(command: Train) -> Config:
@@ -118,23 +148,17 @@ def choose_variants(corpus: Corpus, config: Config, single_modalities: bool) -> 
     return variants
 
 
-def make_folder(out: Path, overwrite: bool) -> Path:
-    """The output folder, writable and without an earlier run.
-
-    Raises:
-        InputError: it cannot be made or written, or holds a run already.
-    """
-    if not overwrite and out.is_dir() and any(out.iterdir()):
-        raise InputError(f"--out {out} is not empty: choose another folder, or replace its run with --overwrite")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(out / "checkpoints", ignore_errors=True)
-        for name in OUTPUTS:
-            (out / name).unlink(missing_ok=True)
-        (out / "checkpoints").mkdir()
-    except OSError as error:
-        raise InputError(f"--out {out} cannot be written ({error.strerror}): choose another folder") from None
-    return out
+def describe_run(
+    command: Train, corpus: dict[str, Any], variants: dict[str, Config], execution: Execution
+) -> dict[str, Any]:
+    """What has to be the same for a run to go on."""
+    return {
+        "corpus_sha256": corpus["sha256"],
+        "seeds": list(seeds_of(command)),
+        "runs_at_once": execution.runs_at_once,
+        "devices": dict(execution.mesh.shape),
+        "networks": {name: to_json(config) for name, config in variants.items()},
+    }
 
 
 def write_predictions(task: Task, config: Config, network: dict[str, Any], folder: Path) -> str:
@@ -147,7 +171,7 @@ def write_predictions(task: Task, config: Config, network: dict[str, Any], folde
     head += [f"p_{label}" for label in labels] + [f"weight_{name}" for name in sorted(task.utterances.features)]
     writer.writerow(head)
     for seed in (result["seed"] for result in network["seeds"]):
-        params, _ = load_params(folder, seed, config.train.checkpoint)
+        params, _ = load_params(folder / f"seed_{seed}", config.train.checkpoint)
         for utterance, probabilities, weights in predict_split(task, config, params, "test"):
             names = [
                 corpus.utterance_ids[utterance],
@@ -159,13 +183,13 @@ def write_predictions(task: Task, config: Config, network: dict[str, Any], folde
 
 
 def write_outputs(out: Path, results: dict[str, Any], predictions: str) -> None:
-    """Everything under --out but the checkpoints."""
+    """Everything under --out but the checkpoints; the results file comes last, as the sign that the run is finished."""
     full, corpus = results["networks"]["full"], results["corpus"]
-    write_json(out / "results.json", results)
     write_text(out / "predictions.csv", predictions)
     plot_confusion(full, corpus["labels"], f"{corpus['name']}, test split", out / "confusion.png")
     plot_curves(full, corpus["name"], out / "curves.png")
     write_text(out / "report.md", write_report(results))
+    write_json(out / RESULTS_FILE, results)
 
 
 def show_tables(console: Console, results: dict[str, Any], out: Path) -> None:
@@ -174,7 +198,7 @@ def show_tables(console: Console, results: dict[str, Any], out: Path) -> None:
     console.print(as_screen_table(*score_rows(results)))
     for line in describe_outcome(results):
         console.print(line, highlight=False)
-    console.print(f"wrote {out}: {', '.join(OUTPUTS)}, checkpoints", highlight=False, soft_wrap=True)
+    console.print(f"wrote {out}: {RESULTS_FILE}, {', '.join(OUTPUTS)}, checkpoints", highlight=False, soft_wrap=True)
 
 
 def _round(values: np.ndarray) -> Iterator[str]:

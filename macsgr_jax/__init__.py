@@ -1,14 +1,16 @@
 """MA-CMU-SGRNet in JAX: emotions of every utterance of a conversation, from speech and text."""
 
 from macsgr_jax import losses, metrics
-from macsgr_jax.config import PRESETS, Config, HParams, make_hparams
+from macsgr_jax.config import PRESETS, Config
 from macsgr_jax.data.corpus import Corpus, choose_features, hold_out_validation
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.errors import InputError
+from macsgr_jax.hparams import HParams, make_hparams
 from macsgr_jax.models import Network, build_network
 from macsgr_jax.settings import override
+from macsgr_jax.sweep import DivergenceError, EpochReport, Runs, train_runs
 from macsgr_jax.task import Task, prepare
-from macsgr_jax.train import evaluate, gather_batch, init_state, predict, run, train_epoch, train_step
+from macsgr_jax.train import evaluate, gather_batch, init_state, predict, train_epoch, train_step
 from macsgr_jax.types import Batch, Gaussian, ModelOutput, Utterances
 
 __all__ = [
@@ -16,11 +18,14 @@ __all__ = [
     "Batch",
     "Config",
     "Corpus",
+    "DivergenceError",
+    "EpochReport",
     "Gaussian",
     "HParams",
     "InputError",
     "ModelOutput",
     "Network",
+    "Runs",
     "Task",
     "Utterances",
     "build_network",
@@ -36,7 +41,7 @@ __all__ = [
     "override",
     "predict",
     "prepare",
-    "run",
+    "train_runs",
     "save_corpus",
     "train_epoch",
     "train_step",

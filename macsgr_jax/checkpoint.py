@@ -1,8 +1,9 @@
-"""Weights on disk: the best and the last of every seed, and what is needed to use them. The only importer of orbax.
+"""Weights on disk, what is needed to use them, and the state of a training under way. The only importer of orbax.
 
 FOLDER/description.json   corpus, configuration, label names, feature sets
 FOLDER/standardizer.npz   the scaling fitted on the training split
 FOLDER/seed_0/            orbax checkpoints, one a kept epoch
+FOLDER/recovery_0/        orbax checkpoints of everything that changes in the first runs that train together
 """
 
 import json
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
@@ -34,16 +36,27 @@ def _open_manager(folder: Path) -> ocp.CheckpointManager:
     policy = preservation_policy.AnyPreservationPolicy(
         [preservation_policy.LatestN(1), preservation_policy.BestN(n=1, get_metric_fn=_validation_waf1)]
     )
-    options = ocp.CheckpointManagerOptions(best_fn=_validation_waf1, best_mode="max", preservation_policy=policy)
+    # One process reads or writes weights at a time, without waiting for the others.
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=jax.process_index(), active_processes={jax.process_index()}, barrier_sync_key_prefix="weights"
+    )
+    options = ocp.CheckpointManagerOptions(
+        best_fn=_validation_waf1,
+        best_mode="max",
+        preservation_policy=policy,
+        multiprocessing_options=alone,
+        create=False,
+    )
     return ocp.CheckpointManager(folder.absolute(), options=options)
 
 
-class SeedCheckpoints:
-    """The checkpoints of one seed while it trains: a context manager that waits for its writes on leaving."""
+class RunCheckpoints:
+    """The weights of one run, best and last: a context manager that waits for its writes on leaving."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        """Open `folder`/seed_N, made if need be."""
-        self._manager = _open_manager(folder / f"seed_{seed}")
+    def __init__(self, folder: Path) -> None:
+        """Open the folder of one run, made if need be."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._manager = _open_manager(folder)
 
     def __enter__(self) -> Self:
         """Nothing to do."""
@@ -67,12 +80,108 @@ class SeedCheckpoints:
         self._manager.save(epoch, args=ocp.args.StandardSave(copied), metrics={"waf1": validation_waf1})
 
 
-def load_params(folder: Path, seed: int, which: Literal["best", "last"]) -> tuple[Params, int]:
-    """The weights of one seed and the epoch they are of.
+class RecoveryCheckpoints:
+    """The last two states of a training, from which it can go on: a context manager that waits for its writes.
+
+    Several processes may share the folder; all of them have to make the same calls.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open `folder`, made if need be."""
+        options = ocp.CheckpointManagerOptions(preservation_policy=preservation_policy.LatestN(2))
+        self._folder = folder
+        self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+
+    def __enter__(self) -> Self:
+        """Nothing to do."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Wait for the writes under way."""
+        self._manager.close()
+
+    def is_empty(self) -> bool:
+        """Whether there is no state to go on from."""
+        return self._manager.latest_step() is None
+
+    def save(self, epoch: int, state: Any) -> None:
+        """Write a state in the background.
+
+        Args:
+            epoch: from 1.
+            state: a tree of arrays; copied, so that the caller may donate its buffers.
+        """
+        alone = jax.process_count() == 1
+        # Arrays that are spread over processes are copied where they are.
+        copied = jax.tree.map(
+            lambda leaf: np.array(leaf) if alone or isinstance(leaf, np.ndarray) else jnp.copy(leaf),
+            _keys_to_data(state),
+        )
+        content = ocp.args.Composite(
+            state=ocp.args.StandardSave(copied),
+            checksum=ocp.args.JsonSave({"crc32": _sum_up(copied) if alone else None}),
+        )
+        self._manager.save(epoch, args=content)
+
+    def restore(self, like: Any) -> tuple[int, Any, list[str]]:
+        """The last state that is whole.
+
+        Args:
+            like: a tree of arrays of the same structure, shapes and places on the devices.
+
+        Returns:
+            Its epoch, the state, and a sentence for each checkpoint that is damaged.
+
+        Raises:
+            InputError: all of them are damaged.
+        """
+        damages: dict[int, str] = {}
+        wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, _keys_to_data(like))
+        content = ocp.args.Composite(state=ocp.args.StandardRestore(wanted), checksum=ocp.args.JsonRestore())
+        for epoch in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                found = self._manager.restore(epoch, args=content)
+                checksum = found.checksum["crc32"]
+                if jax.process_count() == 1 and checksum not in (None, _sum_up(found.state)):
+                    raise ValueError("its checksum differs")
+            except (ValueError, OSError, KeyError, TypeError) as error:
+                first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+                damages[epoch] = f"the checkpoint {self._folder / str(epoch)} is damaged ({first})"
+                continue
+            for damaged in damages:
+                self._manager.delete(damaged)  # Orbax would not save an epoch again that is there.
+            notices = [f"{damage}: it is removed, and the one before it used" for damage in damages.values()]
+            return epoch, _data_to_keys(found.state, like), notices
+        raise InputError(f"{damages[min(damages)]}; there is no earlier one: train again with --overwrite")
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _keys_to_data(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+
+
+def _data_to_keys(tree: Any, like: Any) -> Any:
+    return jax.tree.map(lambda leaf, old: jax.random.wrap_key_data(leaf) if _is_key(old) else leaf, tree, like)
+
+
+def _sum_up(tree: Any) -> int:
+    """One CRC-32 of all arrays."""
+    checksum = 0
+    for leaf in jax.tree.leaves(tree):
+        checksum = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), checksum)
+    return checksum
+
+
+def load_params(folder: Path, which: Literal["best", "last"]) -> tuple[Params, int]:
+    """The weights of one run and the epoch they are of.
 
     Args:
-        folder: the checkpoints of a run.
-        seed: which seed.
+        folder: of the run.
         which: of the best validation WAF1, or the last.
 
     Returns:
@@ -81,12 +190,11 @@ def load_params(folder: Path, seed: int, which: Literal["best", "last"]) -> tupl
     Raises:
         InputError: there is no such checkpoint, or it cannot be read.
     """
-    place = folder / f"seed_{seed}"
-    if not place.is_dir():
-        raise InputError(f"{place} does not exist: there is no checkpoint of seed {seed}")
+    if not folder.is_dir():
+        raise InputError(f"{folder} does not exist: there is no checkpoint")
     epoch, params = None, {}
     try:
-        with _open_manager(place) as manager:
+        with _open_manager(folder) as manager:
             if not all(manager.metrics(step) for step in manager.all_steps()):
                 raise ValueError("a validation WAF1 is missing")  # Orbax would take another epoch for the best.
             epoch = manager.best_step() if which == "best" else manager.latest_step()
@@ -95,9 +203,9 @@ def load_params(folder: Path, seed: int, which: Literal["best", "last"]) -> tupl
     except (ValueError, OSError, KeyError) as error:
         # Orbax's own first line can go on for pages.
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise InputError(f"a checkpoint in {place} cannot be read ({first}): train again") from None
+        raise InputError(f"a checkpoint in {folder} cannot be read ({first}): train again") from None
     if epoch is None:
-        raise InputError(f"{place} holds no finished checkpoint: train again")
+        raise InputError(f"{folder} holds no finished checkpoint: train again")
     return params, epoch
 
 

@@ -1,15 +1,12 @@
-"""Every setting, typed and frozen, with the paper's value beside ours; and `HParams`, the numbers that a run can trace.
+"""Every setting, typed and frozen, with the paper's value beside ours.
 
 A field that answers a doubtful place of the paper says so; `PRESETS["literal"]` takes the printed form of each.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
-import jax.numpy as jnp
 import pydantic
-from jax import Array
 
 from macsgr_jax.errors import InputError
 
@@ -238,56 +235,3 @@ LITERAL = Config(
 )
 
 PRESETS = {"default": Config(), "literal": LITERAL}
-
-
-class HParams(NamedTuple):
-    """The numbers of a configuration that a run traces, so that a sweep can map over them.
-
-    Attributes:
-        lambda_alignment: f32[], lambda of eq. 31.
-        gamma_instance: f32[], gamma_1 of eq. 13.
-        gamma_prototype: f32[], gamma_2 of eq. 13.
-        gamma_latent: f32[], gamma_3 of eq. 13.
-        temperatures: f32[M, M], tau of eq. 3 by the modalities of a pair.
-        offsets: f32[M, M], xi of eq. 3 by the modalities of a pair.
-        temperature_prototype: f32[], tau_2 of eqs. 7-8.
-        learning_rate: f32[], the largest learning rate.
-        weight_decay: f32[], lambda_d.
-    """
-
-    lambda_alignment: Array
-    gamma_instance: Array
-    gamma_prototype: Array
-    gamma_latent: Array
-    temperatures: Array
-    offsets: Array
-    temperature_prototype: Array
-    learning_rate: Array
-    weight_decay: Array
-
-
-def make_hparams(config: Config, modalities: Sequence[str]) -> HParams:
-    """The traced numbers of a configuration.
-
-    Args:
-        config: the settings.
-        modalities: the M modalities in the network's order.
-
-    Returns:
-        HParams of f32 scalars and f32[M, M] matrices.
-    """
-    loss = config.loss
-    within = {"audio": loss.temperature_audio, "text": loss.temperature_text}
-    same = jnp.eye(len(modalities), dtype=bool)
-    intra = jnp.array([within.get(modality, loss.temperature_other) for modality in modalities], jnp.float32)
-    return HParams(
-        lambda_alignment=jnp.float32(loss.lambda_alignment),
-        gamma_instance=jnp.float32(loss.gamma_instance),
-        gamma_prototype=jnp.float32(loss.gamma_prototype),
-        gamma_latent=jnp.float32(loss.gamma_latent),
-        temperatures=jnp.where(same, intra, jnp.float32(loss.temperature_cross)),
-        offsets=jnp.where(same, jnp.float32(loss.offset_intra), jnp.float32(loss.offset_cross)),
-        temperature_prototype=jnp.float32(loss.temperature_prototype),
-        learning_rate=jnp.float32(config.train.learning_rate),
-        weight_decay=jnp.float32(config.train.weight_decay),
-    )

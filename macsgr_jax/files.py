@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from macsgr_jax.errors import InputError
+
+TEMPORARY = re.compile(r"\..+-\w{8}\.\w+")  # As `tempfile.mkstemp` makes them below.
 
 
 @contextmanager
@@ -44,6 +47,16 @@ def write_atomically(path: Path) -> Iterator[Path]:
         raise InputError(f"{path} cannot be written ({error.strerror}): choose another place") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(path: Path) -> None:
+    """Remove what a process that was killed while it wrote left behind: of a file, or of every file in a folder."""
+    if path.is_dir():
+        found = [inside for inside in path.rglob(".*") if TEMPORARY.fullmatch(inside.name)]
+    else:
+        found = list(path.parent.glob(f".{path.stem}-????????{path.suffix}"))
+    for temporary in found:
+        temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from macsgr_jax.config import HParams, TrainConfig
+from macsgr_jax.config import TrainConfig
+from macsgr_jax.hparams import HParams
 
 
 def learning_rate_at(step: Array, steps_per_epoch: int, config: TrainConfig, hparams: HParams) -> Array:

@@ -1,25 +1,24 @@
-"""From index rows to trained weights: gather, step, epoch and evaluation as jittable functions, and one run of them.
+"""From index rows to trained weights: gather, step, epoch and evaluation as jittable functions of one run.
 
 Networks and configurations are static arguments (hashable dataclasses), so there is one compilation a shape; arrays are
-never closed over. Everything but `run` maps over runs with `jax.vmap`.
+never closed over. Everything here maps over runs with `jax.vmap`, as `macsgr_jax.sweep` does.
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
+from jax.sharding import NamedSharding
 
-from macsgr_jax.config import Config, HParams, make_hparams
-from macsgr_jax.losses import TERMS, total_loss
-from macsgr_jax.metrics import Counts, add_counts, count, scores, zero_counts
-from macsgr_jax.models import Network, build_network
+from macsgr_jax.config import Config
+from macsgr_jax.hparams import HParams
+from macsgr_jax.losses import total_loss
+from macsgr_jax.metrics import Counts, add_counts, count, zero_counts
+from macsgr_jax.models import Network
 from macsgr_jax.optimizer import make_optimizer
-from macsgr_jax.task import Task
 from macsgr_jax.types import Batch, Utterances
 
 Params = dict[str, Any]
@@ -51,10 +50,6 @@ class Predictions(NamedTuple):
 
     probabilities: Array
     weights: Array
-
-
-class DivergenceError(ArithmeticError):
-    """A loss became infinite or not a number; the message names the epoch, the step and the term."""
 
 
 def gather_batch(utterances: Utterances, index: Array) -> Batch:
@@ -146,9 +141,16 @@ def train_step(
     return TrainState(state.step + 1, params, opt_state, state.key), terms
 
 
-@functools.partial(jax.jit, static_argnames=("network", "config"), donate_argnames=("state",))
+@functools.partial(jax.jit, static_argnames=("network", "config", "batch_sharding"), donate_argnames=("state",))
 def train_epoch(
-    state: TrainState, utterances: Utterances, rows: Array, hparams: HParams, *, network: Network, config: Config
+    state: TrainState,
+    utterances: Utterances,
+    rows: Array,
+    hparams: HParams,
+    *,
+    network: Network,
+    config: Config,
+    batch_sharding: NamedSharding | None = None,
 ) -> tuple[TrainState, dict[str, Array]]:
     """One pass over the training rows.
 
@@ -159,6 +161,7 @@ def train_epoch(
         hparams: the run's numbers.
         network: the network.
         config: the settings.
+        batch_sharding: how the rows of a batch lie on the devices; the losses still see all of them.
 
     Returns:
         The state after the epoch and each loss term of each step, f32[steps].
@@ -166,6 +169,8 @@ def train_epoch(
 
     def step(state: TrainState, index: Array) -> tuple[TrainState, dict[str, Array]]:
         batch = gather_batch(utterances, index)
+        if batch_sharding is not None:
+            batch = jax.lax.with_sharding_constraint(batch, batch_sharding)
         return train_step(state, batch, hparams, network=network, config=config, steps_per_epoch=rows.shape[0])
 
     return jax.lax.scan(step, state, rows)
@@ -212,81 +217,3 @@ def predict(params: Params, utterances: Utterances, rows: Array, *, network: Net
         return Predictions(jax.nn.softmax(output.logits), output.weights)
 
     return jax.lax.map(step, rows)
-
-
-class EpochReport(NamedTuple):
-    """What an epoch left behind, on the host.
-
-    Attributes:
-        epoch: from 1.
-        terms: the mean of each loss term over the steps.
-        validation: the scores of the validation split.
-        state: the run's state.
-    """
-
-    epoch: int
-    terms: dict[str, float]
-    validation: dict[str, np.ndarray]
-    state: TrainState
-
-
-def run(task: Task, config: Config, seed: int, on_epoch: Callable[[EpochReport], None]) -> Params:
-    """Train one seed.
-
-    Args:
-        task: the data.
-        config: the settings.
-        seed: of weights, data order, dropout and sampling.
-        on_epoch: called after every epoch.
-
-    Returns:
-        The last weights.
-
-    Raises:
-        DivergenceError: a loss term of a step, or the validation loss of an epoch, is not finite.
-    """
-    network = build_network(config.model, task.corpus.num_classes)
-    hparams = make_hparams(config, sorted(task.utterances.features))
-    order = np.random.default_rng(seed)
-    validation = jnp.asarray(task.evaluation_rows("validation"))
-    state = init_state(
-        jax.random.key(seed),
-        task.utterances,
-        validation[0],
-        hparams,
-        network=network,
-        config=config,
-        steps_per_epoch=task.steps_per_epoch,
-    )
-    for epoch in range(1, config.train.epochs + 1):
-        rows = jnp.asarray(task.epoch_rows(order))
-        state, terms = train_epoch(state, task.utterances, rows, hparams, network=network, config=config)
-        terms = {name: np.asarray(terms[name]) for name in TERMS}
-        check_finite(terms, epoch)
-        validation_scores = scores(evaluate(state.params, task.utterances, validation, network=network))
-        if not np.isfinite(validation_scores["nll"]):  # The last step spoiled the weights after its own loss.
-            raise _describe_divergence("validation", float(validation_scores["nll"]), len(rows), epoch)
-        means = {name: float(values.mean()) for name, values in terms.items()}
-        on_epoch(EpochReport(epoch, means, jax.tree.map(np.asarray, validation_scores), state))
-    return state.params
-
-
-def check_finite(terms: dict[str, np.ndarray], epoch: int) -> None:
-    """Raise DivergenceError at the first step with a loss term that is not finite.
-
-    Args:
-        terms: name -> f32[steps].
-        epoch: from 1.
-
-    Raises:
-        DivergenceError: naming epoch, step and term.
-    """
-    for step in range(len(terms["total"])):
-        for name in TERMS:  # The total comes last: a part that is at fault is named first.
-            if not np.isfinite(terms[name][step]):
-                raise _describe_divergence(name, float(terms[name][step]), step + 1, epoch)
-
-
-def _describe_divergence(name: str, value: float, step: int, epoch: int) -> DivergenceError:
-    advice = "lower train.learning_rate, or set train.clip_norm"
-    return DivergenceError(f"the {name} loss is {value} at step {step} of epoch {epoch}: {advice}")

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from macsgr_jax.config import HParams, LossConfig
+from macsgr_jax.config import LossConfig
+from macsgr_jax.hparams import HParams
 from macsgr_jax.losses.instance import instance_alignment
 from macsgr_jax.losses.latent import latent_alignment
 from macsgr_jax.losses.prototype import prototype_alignment

@@ -1,0 +1,256 @@
+"""Train many settings and seeds as one program, choose by the validation split, and read the test split once."""
+
+import dataclasses
+import json
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+
+from experiments.commandline import describe_settings, make_console, run_script
+from experiments.corpora import SYNTHETIC, read_corpus
+from experiments.evaluation import evaluate_split
+from experiments.execution import plan_execution
+from experiments.folder import RESULTS_FILE, open_folder
+from experiments.interruption import StopRequests
+from experiments.points import Point, configure_point, draw_points, make_grid
+from experiments.report import HEADS, as_screen_table, show_score
+from experiments.results import describe_corpus
+from experiments.runs import Execution, History, Spec, train_network
+from experiments.sweep_plot import plot_sweep
+from experiments.sweep_results import Finished, assemble_sweep, choose_point, describe_points, write_table
+from macsgr_jax.checkpoint import load_params, save_description
+from macsgr_jax.config import PRESETS, Config
+from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.devices import is_writer, start_processes
+from macsgr_jax.errors import InputError
+from macsgr_jax.files import write_json
+from macsgr_jax.hparams import without_traced
+from macsgr_jax.settings import override, to_json
+from macsgr_jax.task import Task, prepare
+
+OUTPUTS = ("runs.csv", "sweep.png", "checkpoints")
+SHOWN_POINTS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Train every setting of a grid, or a random draw of settings, each with several seeds, many runs at once.
+
+    Settings that are numbers of the losses or the optimiser (lambda, gammas, temperatures, offsets, learning rate,
+    weight decay) share one program; any other value is compiled for itself.
+
+    Attributes:
+        out: Folder for results.json, runs.csv (a row a run and epoch), sweep.png and checkpoints; made if need be.
+        corpus: "synthetic" (generated), or an .npz file; docs/corpus.md has the form.
+        grid: An axis: lambda=0.1:0.9:0.1 (ends included) or window_past=5,10,20; may be repeated, for all combinations.
+        random: Draw this many settings at random instead, from every --range.
+        range: An axis of --random: learning_rate=1e-4:1e-2:log, dropout=0.1:0.6 or window_past=5,10; may be repeated.
+        random_seed: Of that draw.
+        seeds: How many seeds each setting is trained with: 0, 1, ...
+        select: The validation score that chooses the setting, by its mean over the seeds.
+        preset: Where the settings start from.
+        set: Replace one setting of the preset; may be repeated. The settings are listed below.
+        features: Feature sets to join, separated by commas. All by default.
+        epochs: Passes over the training split; short for --set train.epochs=N.
+        resume: Go on with the interrupted sweep in the same folder; begin where there is none.
+        overwrite: Replace an earlier sweep in the same folder. Without it, that is refused.
+        runs_at_once: Runs that train together as one program: a number, or auto for what the devices hold.
+        split_batch: Devices that share each batch; the others share the runs.
+        save_every: Epochs between two checkpoints that --resume can go on from.
+        distributed: Join other processes: auto (SLURM, Kubernetes, Open MPI, TPU pods), or HOST:PORT,COUNT,RANK.
+    """
+
+    out: Path
+    corpus: str = SYNTHETIC
+    grid: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUES")] = ()
+    random: int = 0
+    range: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=LOW:HIGH[:log]")] = ()
+    random_seed: int = 0
+    seeds: int = 1
+    select: Literal[
+        "validation.waa", "validation.waf1", "validation.macro_f1", "validation.uar", "validation.nll", "validation.ece"
+    ] = "validation.waf1"
+    preset: Literal["default", "literal"] = "default"
+    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    features: str = ""
+    epochs: int | None = None
+    resume: bool = False
+    overwrite: bool = False
+    runs_at_once: str = "auto"
+    split_batch: int = 1
+    save_every: int = 5
+    distributed: str = ""
+
+
+def main(command: Sweep) -> None:
+    """Corpus -> points -> groups of one compilation -> runs -> table, choice, picture."""
+    if command.distributed:
+        start_processes(command.distributed)
+    console = make_console()
+    base, points = choose_points(command)
+    corpus = read_corpus(command.corpus)
+    configs = [configure_point(base, point) for point in points]
+    description = describe_corpus(corpus, None if command.corpus == SYNTHETIC else Path(command.corpus))
+    groups = group_points(configs)
+    tasks = prepare_tasks(corpus, configs)
+    with StopRequests() as stop:
+        first = configs[0]
+        execution = plan_execution(command, console, stop, tasks[_data_of(first)], first, stop_at_divergence=False)
+        identity = {
+            "corpus_sha256": corpus.sha256,
+            "seeds": command.seeds,
+            "select": command.select,
+            "points": points,
+            "config": to_json(base),
+            "runs_at_once": execution.runs_at_once,
+            "devices": dict(execution.mesh.shape),
+        }
+        if not open_folder(command.out, identity, OUTPUTS, command.resume, command.overwrite):
+            show(console, json.loads((command.out / RESULTS_FILE).read_text(encoding="utf-8")), command.out)
+            return
+        finished: list[Finished] = []
+        for number, group in enumerate(groups):
+            folder = command.out / "checkpoints" / f"group_{number}"
+            finished += train_group(command, tasks, configs, group, folder, execution, finished)
+    if is_writer():
+        chosen = choose_point(finished, command.select)
+        trained = command.out / "checkpoints" / f"group_{[chosen in group for group in groups].index(True)}"
+        task = tasks[_data_of(configs[chosen])]
+        kept = keep_weights(command.out, trained, chosen, command.seeds, configs[chosen], task, description)
+        summary = describe_points(points, finished, command.select)
+        test = [evaluate_test(task, configs[chosen], kept, seed) for seed in range(command.seeds)]
+        results = assemble_sweep(description, identity, summary, test)
+        write_table(command.out / "runs.csv", points, finished)
+        plot_sweep(summary, command.select, corpus.name, command.out / "sweep.png")
+        write_json(command.out / RESULTS_FILE, results)
+        for number in range(len(groups)):
+            shutil.rmtree(command.out / "checkpoints" / f"group_{number}", ignore_errors=True)
+        show(console, results, command.out)
+
+
+def choose_points(command: Sweep) -> tuple[Config, list[Point]]:
+    """The configuration that the points start from, and the points.
+
+    Raises:
+        InputError: the axes cannot be read, contradict each other, or there are none.
+    """
+    if command.seeds < 1:
+        raise InputError("--seeds must be at least 1")
+    if bool(command.grid) == bool(command.random) or bool(command.range) != bool(command.random):
+        raise InputError("give either one --grid or more, or --random N with one --range or more")
+    assignments = list(command.set)
+    if command.epochs is not None:
+        assignments.append(f"train.epochs={command.epochs}")
+    if command.features:
+        assignments.append(f"data.features={command.features}")
+    base = override(PRESETS[command.preset], assignments)
+    if command.grid:
+        return base, make_grid(command.grid, base)
+    return base, draw_points(command.random, command.range, base, command.random_seed)
+
+
+def group_points(configs: list[Config]) -> list[list[int]]:
+    """Points that share a compilation, in the order of their first one."""
+    groups: dict[Config, list[int]] = {}
+    for place, config in enumerate(configs):
+        groups.setdefault(without_traced(config), []).append(place)
+    return list(groups.values())
+
+
+def prepare_tasks(corpus: Corpus, configs: list[Config]) -> dict[Any, Task]:
+    """A task for each way to lay out the corpus."""
+    tasks: dict[Any, Task] = {}
+    for config in configs:
+        if _data_of(config) not in tasks:
+            tasks[_data_of(config)] = prepare(corpus, config)
+    return tasks
+
+
+def train_group(
+    command: Sweep,
+    tasks: dict[Any, Task],
+    configs: list[Config],
+    group: list[int],
+    folder: Path,
+    execution: Execution,
+    before: list[Finished],
+) -> list[Finished]:
+    """Train the points of one compilation with all their seeds."""
+    task = tasks[_data_of(configs[group[0]])]
+    owners = {name_run(point, seed): (point, seed) for point in group for seed in range(command.seeds)}
+    specs = [Spec(name, seed, configs[point]) for name, (point, seed) in owners.items()]
+
+    def finish(pairs: list[tuple[Spec, History]]) -> list[Finished]:
+        return [Finished(*owners[spec.name], spec.config, history) for spec, history in pairs]
+
+    def keep(pairs: list[tuple[Spec, History]]) -> set[str]:
+        """The weights of the best point so far, and of a point whose seeds are not all trained."""
+        done = [*before, *finish(pairs)]
+        trained = Counter(one.point for one in done)
+        complete = [one for one in done if trained[one.point] == command.seeds]
+        best = {choose_point(complete, command.select)} if complete else set()
+        open_points = {one.point for one in done} - {one.point for one in complete}
+        return {name for name, (point, _) in owners.items() if point in best | open_points}
+
+    histories = train_network(task, specs, folder, execution, folder.name, keep)
+    return finish(list(zip(specs, histories, strict=True)))
+
+
+def keep_weights(
+    out: Path, trained: Path, point: int, seeds: int, config: Config, task: Task, corpus: dict[str, Any]
+) -> Path:
+    """The weights of the chosen point where experiments.train would leave them, for experiments.evaluate."""
+    kept = out / "checkpoints" / "full"
+    shutil.rmtree(kept, ignore_errors=True)
+    save_description(kept, {"corpus": corpus, "config": to_json(config)}, task.standardizer)
+    for seed in range(seeds):
+        shutil.copytree(trained / name_run(point, seed), kept / f"seed_{seed}")
+    return kept
+
+
+def evaluate_test(task: Task, config: Config, kept: Path, seed: int) -> dict[str, Any]:
+    """Test scores of one seed of the chosen point."""
+    params, epoch = load_params(kept / f"seed_{seed}", config.train.checkpoint)
+    return {"seed": seed, "epoch": epoch, **evaluate_split(task, config, params, "test")}
+
+
+def name_run(point: int, seed: int) -> str:
+    """The folder of a run's weights."""
+    return f"point_{point}_seed_{seed}"
+
+
+def show(console: Console, results: dict[str, Any], out: Path) -> None:
+    """The best points and the chosen one's test scores on the screen."""
+    score = results["select"].removeprefix("validation.")
+    ranked = sorted(results["points"], key=lambda point: point["rank"])[:SHOWN_POINTS]
+    axes = list(results["points"][0]["setting"])
+    shown = dict.fromkeys([score, "waf1", "waa"])
+    rows = [
+        [str(point["rank"]), *point["setting"].values()]
+        + [show_score(name, point["validation"][name]) for name in shown]
+        for point in ranked
+    ]
+    console.print(as_screen_table(["rank", *axes, *(f"validation {HEADS[name]}" for name in shown)], rows))
+    test = results["chosen"]["test"]["waf1"]
+    setting = ", ".join(f"{name}={value}" for name, value in results["chosen"]["setting"].items())
+    console.print(
+        f"chosen by {results['select']}: {setting}; its test WAF1 {100 * test['mean']:.1f} ± {100 * test['std']:.1f}"
+        f" over {len(results['chosen']['test_by_seed'])} seeds",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"wrote {out}: {RESULTS_FILE}, {', '.join(OUTPUTS)}", highlight=False, soft_wrap=True)
+
+
+def _data_of(config: Config) -> Any:
+    """What a task depends on."""
+    return config.data, config.train.dialogues_per_step
+
+
+if __name__ == "__main__":
+    sys.exit(run_script("experiments.sweep", Sweep, main, help_ending=describe_settings()))
