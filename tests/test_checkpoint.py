@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from macsgr_jax.checkpoint import SeedCheckpoints, load_description, load_params, save_description
+from macsgr_jax.checkpoint import RunCheckpoints, load_description, load_params, save_description
 from macsgr_jax.config import Config
 from macsgr_jax.data.standardize import PARTS, standardize
 from macsgr_jax.errors import InputError
@@ -31,7 +31,7 @@ def make_params(epoch: int) -> dict[str, Any]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoints of seed 7 after four epochs, of which the second was the best."""
     folder = tmp_path_factory.mktemp("trained")
-    with SeedCheckpoints(folder, 7) as checkpoints:
+    with RunCheckpoints(folder / "seed_7") as checkpoints:
         for epoch, waf1 in WAF1.items():
             checkpoints.save(epoch, jax.tree.map(jax.numpy.asarray, make_params(epoch)), waf1)
     return folder
@@ -50,7 +50,7 @@ def assert_equal(found: dict[str, Any], expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("which", "epoch"), [("best", 2), ("last", 4)])
 def test_best_and_last_come_back(trained: Path, which: Literal["best", "last"], epoch: int) -> None:
     before = list(list_files(trained))
-    params, found = load_params(trained, 7, which)
+    params, found = load_params(trained / "seed_7", which)
     assert found == epoch
     assert_equal(params, make_params(epoch))
     assert list(list_files(trained)) == before
@@ -61,11 +61,11 @@ def test_the_others_are_deleted(trained: Path) -> None:
 
 
 def test_the_last_may_be_the_best(tmp_path: Path) -> None:
-    with SeedCheckpoints(tmp_path, 0) as checkpoints:
+    with RunCheckpoints(tmp_path / "seed_0") as checkpoints:
         for epoch, waf1 in ((1, 0.0), (2, 0.1)):
             checkpoints.save(epoch, make_params(epoch), waf1)
     for which in ("best", "last"):
-        params, epoch = load_params(tmp_path, 0, which)
+        params, epoch = load_params(tmp_path / "seed_0", which)
         assert epoch == 2
         assert_equal(params, make_params(2))
 
@@ -73,37 +73,37 @@ def test_the_last_may_be_the_best(tmp_path: Path) -> None:
 def test_what_is_saved_is_a_copy(tmp_path: Path) -> None:
     """The training loop reuses the buffers of its weights while they are being written."""
     params = make_params(1)
-    with SeedCheckpoints(tmp_path, 0) as checkpoints:
+    with RunCheckpoints(tmp_path / "seed_0") as checkpoints:
         checkpoints.save(1, params, 0.5)
         params["dense"]["kernel"][:] = -1
-    assert_equal(load_params(tmp_path, 0, "last")[0], make_params(1))
+    assert_equal(load_params(tmp_path / "seed_0", "last")[0], make_params(1))
 
 
 def test_an_interrupted_training_leaves_what_was_saved(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), SeedCheckpoints(tmp_path, 0) as checkpoints:
+    with pytest.raises(KeyboardInterrupt), RunCheckpoints(tmp_path / "seed_0") as checkpoints:
         checkpoints.save(1, make_params(1), 0.5)
         raise KeyboardInterrupt
     (tmp_path / "seed_0" / "2.orbax-checkpoint-tmp").mkdir()
-    params, epoch = load_params(tmp_path, 0, "last")
+    params, epoch = load_params(tmp_path / "seed_0", "last")
     assert epoch == 1
     assert_equal(params, make_params(1))
 
 
 def test_absent_checkpoints_are_refused(trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="seed_8 does not exist: there is no checkpoint of seed 8"):
-        load_params(trained, 8, "best")
+    with pytest.raises(InputError, match="seed_8 does not exist: there is no checkpoint"):
+        load_params(trained / "seed_8", "best")
     assert not (trained / "seed_8").exists()
-    with SeedCheckpoints(tmp_path, 0):
+    with RunCheckpoints(tmp_path / "seed_0"):
         pass
     with pytest.raises(InputError, match="seed_0 holds no finished checkpoint: train again"):
-        load_params(tmp_path, 0, "best")
+        load_params(tmp_path / "seed_0", "best")
 
 
 @pytest.mark.parametrize("damage", ["cut short", "deleted", "overwritten"])
 def test_damage_to_any_file_is_an_input_error_or_does_no_harm(tmp_path: Path, damage: str) -> None:
     """Never another error, never other weights; one array, as orbax would go on reading the others in a thread."""
     params = {"prototypes": make_params(2)["prototypes"]}
-    with SeedCheckpoints(tmp_path, 7) as checkpoints:
+    with RunCheckpoints(tmp_path / "seed_7") as checkpoints:
         for epoch in (2, 4):
             checkpoints.save(epoch, {"prototypes": params["prototypes"] * epoch}, WAF1[epoch])
     refused = set()
@@ -114,7 +114,7 @@ def test_damage_to_any_file_is_an_input_error_or_does_no_harm(tmp_path: Path, da
         else:
             path.write_bytes(content[: len(content) // 2] if damage == "cut short" else bytes(255 - b for b in content))
         try:
-            found, epoch = load_params(tmp_path, 7, "best")
+            found, epoch = load_params(tmp_path / "seed_7", "best")
         except InputError as error:
             assert "seed_7 cannot be read" in str(error) and "\n" not in str(error) and len(str(error)) < 600
             refused.add(path.name)

@@ -209,8 +209,8 @@ def test_the_report_has_the_scores_the_hash_and_the_figures(trained: Any) -> Non
 
 
 def test_nothing_else_is_left(trained: Any) -> None:
-    files = {"results.json", "report.md", "predictions.csv", "confusion.png", "curves.png", "checkpoints"}
+    files = {"run.json", "results.json", "report.md", "predictions.csv", "confusion.png", "curves.png", "checkpoints"}
     assert {path.name for path in trained.out.iterdir()} == files
     for name in ("full", "audio", "text"):
         inside = {path.name for path in (trained.out / "checkpoints" / name).iterdir()}
-        assert inside == {"description.json", "standardizer.npz", "seed_0", "seed_1"}
+        assert inside == {"description.json", "standardizer.npz", "seed_0", "seed_1", "part_0.npz", "part_1.npz"}

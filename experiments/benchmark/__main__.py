@@ -1,0 +1,151 @@
+"""Measure how fast the network trains and answers, what it needs, and how a plain PyTorch program compares."""
+
+import dataclasses
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import tyro
+from rich.console import Console
+
+from experiments.benchmark.memory import default_limit
+from experiments.benchmark.scale import FULL, QUICK, Scale, make_points
+from experiments.benchmark.shapes import SHAPES, Shape, make_corpus
+from experiments.benchmark.speed import measure_speed, require_torch
+from experiments.benchmark.tables import SCALE_HEAD, scale_row, speed_rows
+from experiments.commandline import describe_settings, make_console, run_script
+from experiments.report import as_screen_table
+from experiments.results import describe_command, describe_machine
+from macsgr_jax.config import PRESETS, Config
+from macsgr_jax.data.corpus_file import load_corpus
+from macsgr_jax.errors import InputError
+from macsgr_jax.files import write_json
+from macsgr_jax.settings import override, to_json
+from macsgr_jax.task import Task, prepare
+
+SCHEMA = "macsgr_jax.benchmark/1"
+# Cores of a machine that is said to be idle.
+MOST_OTHER_WORK = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Measure training and inference of the network, or how time and memory grow with dialogues, batch and corpus.
+
+    Attributes:
+        shape: Train on noise in the shape of this corpus; the time does not depend on what the numbers say.
+        corpus: Train on this .npz file instead; docs/corpus.md has the form.
+        peer: Also measure the same network in PyTorch, in turns with ours, and give the ratio. Needs torch.
+        rounds: Epochs of each that count; one more warms up.
+        scale: Measure time and memory against dialogue length, batch and corpus instead, in the features of the shape.
+        quick: A form of a minute, to see that everything runs; its figures mean nothing.
+        memory_limit: GiB that a point of --scale may need; by default half of what the machine or its accelerator has.
+        json: Also write the figures into this file.
+        set: Replace one setting of the default preset; may be repeated. The settings are listed below.
+    """
+
+    shape: Literal["iemocap", "meld"] = "iemocap"
+    corpus: Path | None = None
+    peer: bool = False
+    rounds: int = 7
+    scale: bool = False
+    quick: bool = False
+    memory_limit: float | None = None
+    json: Path | None = None
+    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+
+
+def main(command: Benchmark) -> None:
+    """Measure, show, write."""
+    check(command)
+    console = make_console()
+    config = override(PRESETS["default"], command.set)
+    measure = measure_scale if command.scale else measure_training
+    with without_compilation_cache():
+        measured = measure(command, config, console)
+    if command.json is not None:
+        machine = describe_machine()
+        if command.peer:
+            machine["versions"]["torch"] = importlib.metadata.version("torch")
+        described = {"schema": SCHEMA, "command": describe_command(), **machine, "config": to_json(config)}
+        write_json(command.json, {**described, **measured})
+        console.print(f"wrote {command.json}", highlight=False, soft_wrap=True)
+
+
+def check(command: Benchmark) -> None:
+    """Raise InputError for what would fail after minutes."""
+    if command.rounds < 1:
+        raise InputError("--rounds must be at least 1")
+    if command.scale and (command.peer or command.corpus):
+        raise InputError("--scale measures our network on noise: leave out --peer and --corpus")
+    if command.memory_limit is not None and not command.scale:
+        raise InputError("--memory-limit is for the points of --scale: give both or neither")
+    if command.peer:
+        require_torch()
+    if command.json is not None and not command.json.parent.is_dir():
+        raise InputError(f"--json {command.json}: there is no folder {command.json.parent}")
+
+
+def measure_training(command: Benchmark, config: Config, console: Console) -> dict[str, Any]:
+    """Training and inference, with the peer if that is asked for."""
+    corpus = make_corpus(choose_shape(command)) if command.corpus is None else load_corpus(command.corpus)
+    task = prepare(corpus, config)
+    console.print(describe_task(task), highlight=False)
+    measured = measure_speed(task, config, 1 if command.quick else command.rounds, command.peer)
+    console.print(as_screen_table(*speed_rows(measured)))
+    others = measured["cores_of_others"]
+    if others is not None and others > MOST_OTHER_WORK:
+        console.print(
+            f"note: other programs kept {others:.1f} cores busy meanwhile, which slows PyTorch down more than us:"
+            " take no ratio from this run",
+            highlight=False,
+        )
+    return {"corpus": command.corpus and str(command.corpus), "shape": command.shape, "speed": measured}
+
+
+def measure_scale(command: Benchmark, config: Config, console: Console) -> dict[str, Any]:
+    """The scale curve, a line a point as soon as it is there."""
+    shape, axes = SHAPES[command.shape], QUICK if command.quick else FULL
+    limit = default_limit() if command.memory_limit is None else int(command.memory_limit * 2**30)
+    scale = Scale(shape, config, limit, axes.rounds)
+    points = []
+    for point in make_points(axes, shape):
+        points.append(scale.measure(point))
+        console.print("  ".join(scale_row(points[-1])).rstrip(), highlight=False)
+    console.print(as_screen_table(SCALE_HEAD, [scale_row(point) for point in points]))
+    return {"shape": command.shape, "memory_limit_bytes": limit, "scale": points}
+
+
+def choose_shape(command: Benchmark) -> Shape:
+    """The shape, with few dialogues in the quick form."""
+    shape = SHAPES[command.shape]
+    return dataclasses.replace(shape, dialogues=(8, 2, 2)) if command.quick else shape
+
+
+def describe_task(task: Task) -> str:
+    """The training split and its rows in one line."""
+    lengths = task.corpus.lengths[task.corpus.dialogues_of("train")]
+    sizes = ", ".join(f"{name} {values.shape[1]}" for name, values in sorted(task.utterances.features.items()))
+    return (
+        f"{len(lengths)} training dialogues of {lengths.min()} to {lengths.max()}, on average {lengths.mean():.1f}"
+        f" utterances; {sizes}; {task.steps_per_epoch} steps of {task.rows_per_step} rows of {task.slots} slots"
+    )
+
+
+@contextmanager
+def without_compilation_cache() -> Iterator[None]:
+    """Compile anew, so that the seconds of a compilation are those of a first start."""
+    before = getattr(jax.config, "jax_enable_compilation_cache", True)
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+
+
+if __name__ == "__main__":
+    sys.exit(run_script("experiments.benchmark", Benchmark, main, help_ending=describe_settings()))

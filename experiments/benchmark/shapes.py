@@ -1,0 +1,94 @@
+"""Corpora of noise in the shapes of real ones: how many dialogues, how long, how many features."""
+
+import dataclasses
+
+import numpy as np
+
+from macsgr_jax.data.corpus import SPLITS, Corpus
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """What of a corpus counts for the time it takes.
+
+    A dialogue has shortest + (longest - shortest) * Beta(*beta) utterances, rounded; the Beta distribution has the mean
+    and the standard deviation of the lengths of the corpus that the shape is named after.
+
+    Attributes:
+        dialogues: of the training, the validation and the test split.
+        shortest: utterances of the shortest dialogue.
+        longest: utterances of the longest dialogue.
+        beta: parameters of the Beta distribution.
+        sizes: modality -> D_m.
+        num_classes: C.
+        speakers: of the corpus.
+        speakers_per_dialogue: at most.
+    """
+
+    dialogues: tuple[int, int, int]
+    shortest: int
+    longest: int
+    beta: tuple[float, float]
+    sizes: dict[str, int]
+    num_classes: int
+    speakers: int
+    speakers_per_dialogue: int
+
+
+SHAPES = {
+    # Mean 49, standard deviation 16.
+    "iemocap": Shape((108, 12, 31), 8, 110, (3.3, 4.9), {"text": 684, "audio": 108}, 6, 2, 2),
+    # Mean 9.6, standard deviation 5.8.
+    "meld": Shape((1038, 114, 280), 1, 33, (1.35, 3.65), {"text": 684, "audio": 8}, 7, 304, 4),
+}
+
+
+def draw_lengths(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+    """The length of every dialogue of every split, i64[dialogues], the shortest and the longest possible among them."""
+    spread = rng.beta(*shape.beta, sum(shape.dialogues))
+    lengths = np.rint(shape.shortest + (shape.longest - shape.shortest) * spread).astype(np.int64)
+    # The longest dialogue decides how long a row is.
+    lengths[np.argmax(lengths)], lengths[np.argmin(lengths)] = shape.longest, shape.shortest
+    return lengths
+
+
+def make_corpus(shape: Shape, seed: int = 0) -> Corpus:
+    """A corpus of a shape: normal features, and labels and speakers by chance."""
+    rng = np.random.default_rng(seed)
+    return fill_corpus(draw_lengths(shape, rng), shape, rng)
+
+
+def fill_corpus(lengths: np.ndarray, shape: Shape, rng: np.random.Generator) -> Corpus:
+    """A corpus of given lengths, with a shape's splits, sizes, emotions and speakers.
+
+    Args:
+        lengths: i64[dialogues]; the splits are taken one behind the other.
+        shape: the shape.
+        rng: the only source of randomness.
+
+    Returns:
+        The corpus, all of it measured.
+    """
+    utterances, dialogues = int(lengths.sum()), len(lengths)
+    features = {
+        f"{modality}_noise": rng.standard_normal((utterances, size), np.float32)
+        for modality, size in shape.sizes.items()
+    }
+    first_speaker = np.repeat(rng.integers(0, shape.speakers, dialogues), lengths)
+    speakers = (first_speaker + rng.integers(0, shape.speakers_per_dialogue, utterances)) % shape.speakers
+    return Corpus(
+        name="noise",
+        features=features,
+        measured={name: np.ones(values.shape, bool) for name, values in features.items()},
+        labels=rng.integers(0, shape.num_classes, utterances).astype(np.int32),
+        label_names=tuple(f"emotion{label}" for label in range(shape.num_classes)),
+        speakers=speakers.astype(np.int32),
+        speaker_names=tuple(f"speaker{speaker}" for speaker in range(shape.speakers)),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        dialogue_names=tuple(f"dialogue{dialogue}" for dialogue in range(dialogues)),
+        split=np.repeat(np.arange(len(SPLITS), dtype=np.int8), shape.dialogues),
+        utterance_ids=tuple(f"utterance{utterance}" for utterance in range(utterances)),
+        texts=None,
+        notices=(),
+        sha256="",
+    )

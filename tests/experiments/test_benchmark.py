@@ -1,0 +1,192 @@
+"""Every mode of the benchmark runs in a small form, and says what it measured."""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.benchmark import speed, timing
+from experiments.benchmark.__main__ import Benchmark, main, without_compilation_cache
+from experiments.benchmark.scale import Axes, Scale, make_points
+from experiments.benchmark.shapes import SHAPES, draw_lengths, make_corpus
+from experiments.benchmark.tables import SCALE_HEAD, scale_row
+from experiments.commandline import run_script
+from macsgr_jax.task import prepare
+from tests.corpora import TINY, compile_quickly, tiny_config, write_corpus
+
+SETTINGS = tuple(part for setting in TINY for part in ("--set", setting))
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+
+
+def measure(out: Path, *arguments: str) -> dict[str, Any]:
+    """The script in this process, in tiny sizes; its JSON."""
+    with compile_quickly():
+        given = [*SETTINGS, *arguments, "--json", str(out / "figures.json")]
+        assert run_script("experiments.benchmark", Benchmark, main, given) == 0
+    figures: dict[str, Any] = json.loads((out / "figures.json").read_text(encoding="utf-8"))
+    assert {"schema", "command", "versions", "device", "config"} <= set(figures)
+    return figures
+
+
+def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The sentence with which the script refuses."""
+    assert run_script("experiments.benchmark", Benchmark, main, arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    return error
+
+
+def check_side(side: dict[str, Any], utterances: int) -> None:
+    assert 0 <= side["padding_share"] < 1
+    for passed in ("train", "inference"):
+        seconds = side[passed]["epoch_seconds"]
+        assert 0 < seconds["least"] <= seconds["median"] <= seconds["most"]
+        assert side[passed]["utterances_per_second"] == pytest.approx(utterances / seconds["median"])
+    milliseconds = 1e3 * side["train"]["epoch_seconds"]["median"] / side["steps"]
+    assert side["train"]["step_milliseconds"] == pytest.approx(milliseconds)
+
+
+def test_a_corpus_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    peer = ("--peer",) if HAS_TORCH else ()
+    figures = measure(tmp_path, "--corpus", str(write_corpus(tmp_path)), "--rounds", "2", *peer)
+    measured = figures["speed"]
+    assert measured["utterances"] == 18 and measured["rounds"] == 2
+    ours = measured["ours"]
+    check_side(ours, 18)
+    assert all(value > 0 for part in ("compile_seconds", "program_bytes") for value in ours[part].values())
+    assert ours["peak_bytes"]["host"] > ours["program_bytes"]["train"]
+    said = capsys.readouterr().out
+    assert f"{ours['train']['utterances_per_second']:,.0f}" in said
+    if HAS_TORCH:
+        check_side(measured["peer"], 18)
+        assert figures["versions"]["torch"]
+        for part in ("train", "inference"):
+            sides = (measured[side][part]["utterances_per_second"] for side in ("ours", "peer"))
+            ratio = measured["ratio"][part]
+            assert ratio["medians"] == pytest.approx(np.divide(*sides))
+            assert f"{ratio['medians']:.2f} (" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_quick_form_of_each_shape(tmp_path: Path, shape: str) -> None:
+    measured = measure(tmp_path, "--quick", "--shape", shape)["speed"]
+    assert measured["rounds"] == 1
+    check_side(measured["ours"], measured["utterances"])
+
+
+def test_the_scale_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = measure(tmp_path, "--scale", "--quick", "--shape", "meld")
+    points = figures["scale"]
+    assert {point["axis"] for point in points} == {"length", "batch", "corpus"}
+    for point in points:
+        assert point["microseconds_per_utterance"] > 0 and point["bytes"] > 0, point
+    assert capsys.readouterr().out.count("\n") > len(points)
+
+
+def test_a_point_that_does_not_fit_is_left_out_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape, config = SHAPES["meld"], tiny_config()
+    axes = Axes((16,), 32, (), 16, (), 1)  # Compiled by the test above already.
+    with compile_quickly():
+        scale = Scale(shape, config, limit=2**16, rounds=1)
+        monkeypatch.setattr(scale, "_time", None)
+        (point,) = (scale.measure(point) for point in make_points(axes, shape))
+    assert "needs 0.0 GiB, the limit is 0.0 GiB" in point["skipped"]
+    row = scale_row(point)
+    assert len(row) == len(SCALE_HEAD) and "skipped" in row[3]
+
+
+def test_the_points_hold_what_they_are_named_after() -> None:
+    shape = SHAPES["iemocap"]
+    axes = Axes((16, 64), 128, (1, 3), 32, (1000, 5000), 1)
+    for point in make_points(axes, shape):
+        lengths = np.diff(point.offsets)
+        if point.axis == "length":
+            assert set(lengths) == {point.place} == {point.slots} and lengths.sum() == 128
+        elif point.axis == "batch":
+            assert lengths.tolist() == [32] * point.place and point.rows_per_step == point.place
+        else:
+            assert abs(lengths.sum() - point.place) < shape.longest and lengths.max() <= point.slots
+
+
+@pytest.mark.parametrize(("name", "mean", "deviation"), [("iemocap", 49, 16.5), ("meld", 9.6, 5.8)])
+def test_the_shapes_have_the_lengths_they_are_said_to_have(name: str, mean: float, deviation: float) -> None:
+    shape = SHAPES[name]
+    drawn = np.stack([draw_lengths(shape, np.random.default_rng(seed)) for seed in range(20)])
+    assert (drawn.min(axis=1) == shape.shortest).all() and (drawn.max(axis=1) == shape.longest).all()
+    assert drawn.mean() == pytest.approx(mean, rel=0.03)
+    assert drawn.std() == pytest.approx(deviation, rel=0.05)
+
+
+def test_a_shape_becomes_a_corpus_that_trains() -> None:
+    shape = SHAPES["meld"]
+    corpus = make_corpus(shape)
+    assert [len(corpus.dialogues_of(split)) for split in ("train", "validation", "test")] == list(shape.dialogues)
+    assert set(corpus.labels) == set(range(7)) and corpus.modalities == ("audio", "text")
+    speakers = [set(part) for part in np.split(corpus.speakers, corpus.offsets[1:-1])]
+    assert max(map(len, speakers)) == shape.speakers_per_dialogue and len(set.union(*speakers)) > 250
+    task = prepare(corpus, tiny_config())
+    assert task.slots == 33 and {name: values.shape[1] for name, values in task.utterances.features.items()} == {
+        "audio": 8,
+        "text": 684,
+    }
+
+
+def test_rounds_are_taken_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    clock = iter([0.0, 1.0, 1.0, 3.0, 3.0, 7.0, 7.0, 8.0])
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    seconds = timing.interleave({"ours": lambda: calls.append("ours"), "peer": lambda: calls.append("peer")}, 2)
+    assert calls == ["ours", "peer"] * 3
+    assert seconds["ours"].tolist() == [1, 4] and seconds["peer"].tolist() == [2, 1]
+
+
+def test_the_work_of_other_programs_is_what_all_do_but_this_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tick = 1 / os.sysconf("SC_CLK_TCK")
+    monkeypatch.setattr(timing, "STATISTICS", tmp_path / "stat")
+    monkeypatch.setattr(timing.time, "perf_counter", iter([0.0, 200 * tick]).__next__)
+    monkeypatch.setattr(timing.time, "process_time", iter([0.0, 100 * tick]).__next__)
+    timing.STATISTICS.write_text("cpu 10 0 5 100 1 0 0 0\ncpu0 1 2 3\n")
+    with timing.OtherWork() as other_work:
+        timing.STATISTICS.write_text("cpu 310 20 80 900 9 3 2 0\ncpu0 1 2 3\n")
+    assert other_work.cores == pytest.approx((300 + 20 + 75 + 3 + 2 - 100) / 200)
+
+
+def test_the_ratio_is_how_many_times_as_fast_ours_is() -> None:
+    ratio = timing.compare_seconds(np.array([1.0, 2.0, 1.0]), np.array([4.0, 4.0, 8.0]))
+    assert ratio == {"medians": 4.0, "least": 2.0, "most": 8.0, "quickest": 4.0}
+
+
+def test_a_peer_without_torch_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(speed.importlib.util, "find_spec", lambda name: None)
+    assert "pip install" in refuse(capsys, "--peer")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--rounds", "0"), "--rounds"),
+        (("--scale", "--peer"), "leave out --peer"),
+        (("--memory-limit", "1"), "--scale"),
+        (("--json", "/nowhere/figures.json"), "no folder /nowhere"),
+        (("--set", "model.hidden_sise=8"), "hidden_size"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_at_once(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
+) -> None:
+    assert sentence in refuse(capsys, *arguments)
+
+
+def test_compilations_are_timed_without_the_cache_which_is_used_again_afterwards() -> None:
+    before = jax.config.jax_enable_compilation_cache
+    with without_compilation_cache():
+        assert not jax.config.jax_enable_compilation_cache
+    assert jax.config.jax_enable_compilation_cache == before
