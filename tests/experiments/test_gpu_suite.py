@@ -1,0 +1,23 @@
+"""The script that measures an accelerator runs, in its small form, on whatever there is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_small_form_prints_the_table_and_writes_the_figures(tmp_path: Path) -> None:
+    command = [str(ROOT / "experiments" / "gpu_suite.sh"), str(tmp_path / "suite.json"), "--small"]
+    environment = {**os.environ, "PYTHON": sys.executable, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    for row in ("2 seeds x 2 epochs at once", "PyTorch peer", "the paper's 1000 points", "step, 1 runs", "peak memory"):
+        assert f"| {row}" in done.stdout
+    results = json.loads((tmp_path / "suite.json").read_text(encoding="utf-8"))
+    measured = results["measured"]
+    assert results["small"] and measured["seeds"]["seconds"] > 0 and measured["grid"]["points"] == 1000
+    assert measured["grid"]["runs_per_minute"] > 0
+    for point in (*measured["runs"], *measured["lengths"]):
+        assert point["step_seconds"] > 0
