@@ -20,7 +20,7 @@ def start_processes(where: str) -> None:
         where: "auto" asks SLURM, Open MPI, Kubernetes or the TPU pod; otherwise HOST:PORT,COUNT,RANK.
 
     Raises:
-        InputError: `where` is of neither form, or the processes do not find each other.
+        InputError: `where` is of neither form, or JAX refuses it.
     """
     explicit = re.fullmatch(r"([^,]+:\d+),(\d+),(\d+)", where)
     advice = "write auto under SLURM, Kubernetes or on a TPU pod, or HOST:PORT,COUNT,RANK with RANK below COUNT"

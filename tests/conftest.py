@@ -1,6 +1,7 @@
 """What several test files share: tiny sizes, random weights, random cases of the losses, numerical gradients."""
 
 import functools
+import os
 import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,10 +11,18 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from macsgr_jax.config import ModelConfig
+from macsgr_jax.config import Config, ModelConfig
+from macsgr_jax.task import Task
+from tests.corpora import compile_quickly
+from tests.ten_seeds import Outcome, make_config, make_task, train_seeds, watch_compilations
 
 # Accelerators multiply float32 matrices in fewer bits by default; the references are float64.
 jax.config.update("jax_default_matmul_precision", "highest")
+
+# Compiling is most of what the tests do, and takes half as long so; the flag is read when the first program is
+# compiled, and jax 0.11 does not know it.
+if jax.__version_info__ < (0, 11):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
 
 SCENARIOS = ("all valid", "some missing", "one modality missing", "one label", "all different", "nothing valid")
 
@@ -79,6 +88,15 @@ def is_known(option: tuple[str, Any]) -> bool:
     return True
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One folder of compiled programs for this session and the processes that it starts; the user's is left alone."""
+    folder = str(tmp_path_factory.mktemp("compiled"))
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    return folder
+
+
 @pytest.fixture(scope="session", params=SCENARIOS)
 def scenario(request: pytest.FixtureRequest) -> str:
     """Each name of a special case of the losses."""
@@ -125,3 +143,21 @@ def tiny_model() -> ModelConfig:
         max_hops=3,
         num_prototypes=6,
     )
+
+
+class TenSeeds(NamedTuple):
+    """Ten seeds, what they left behind as one program on one device, and the names of what was compiled for it."""
+
+    config: Config
+    task: Task
+    outcome: Outcome
+    compiled: list[str]
+
+
+@pytest.fixture(scope="session")
+def ten_seeds() -> TenSeeds:
+    """Not to be changed."""
+    config = make_config()
+    task = make_task(config)
+    with compile_quickly(), watch_compilations() as compiled:
+        return TenSeeds(config, task, train_seeds(task, config), compiled)

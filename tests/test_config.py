@@ -7,11 +7,10 @@ import re
 from typing import Any
 
 import docstring_parser
-import numpy as np
 import pytest
 
 from experiments.commandline import describe_settings
-from macsgr_jax.config import PRESETS, Config, make_hparams
+from macsgr_jax.config import PRESETS, Config
 from macsgr_jax.errors import InputError
 from macsgr_jax.settings import from_json, override, setting_names, to_json
 
@@ -159,34 +158,3 @@ def test_literal_takes_the_paper_s_value_or_printed_form_and_nothing_else_differ
         assert LITERAL[name] == (0 if value[1] == "none" else float(value[1]))
     else:
         assert (LITERAL[name] != DEFAULT[name]) == ("literal" in text)
-
-
-def test_hparams_of_three_modalities_follow_their_order() -> None:
-    values = {"temperature_audio": 0.1, "temperature_text": 0.3, "temperature_other": 0.2, "temperature_cross": 0.05}
-    values |= {"offset_intra": 0.5, "offset_cross": -0.5}
-    config = override(Config(), [f"loss.{name}={value}" for name, value in values.items()])
-    hparams = make_hparams(config, ["audio", "text", "video"])
-    cross = 0.05
-    expected = [[0.1, cross, cross], [cross, 0.3, cross], [cross, cross, 0.2]]
-    np.testing.assert_array_equal(hparams.temperatures, np.float32(expected))
-    np.testing.assert_array_equal(hparams.offsets, np.where(np.eye(3, dtype=bool), 0.5, -0.5).astype(np.float32))
-    reordered = make_hparams(config, ["video", "text"])
-    np.testing.assert_array_equal(reordered.temperatures, np.float32([[0.2, cross], [cross, 0.3]]))
-
-
-def test_hparams_take_each_scalar_from_its_setting() -> None:
-    names = {
-        "lambda_alignment": "loss.lambda_alignment",
-        "gamma_instance": "loss.gamma_instance",
-        "gamma_prototype": "loss.gamma_prototype",
-        "gamma_latent": "loss.gamma_latent",
-        "temperature_prototype": "loss.temperature_prototype",
-        "learning_rate": "train.learning_rate",
-        "weight_decay": "train.weight_decay",
-    }
-    values = {name: 0.125 * (place + 1) for place, name in enumerate(names.values())}
-    hparams = make_hparams(override(Config(), [f"{name}={value}" for name, value in values.items()]), ["text"])
-    assert {field: float(getattr(hparams, field)) for field in names} == {
-        field: values[setting] for field, setting in names.items()
-    }
-    assert all(leaf.dtype == np.float32 and not leaf.weak_type for leaf in hparams)

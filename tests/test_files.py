@@ -4,12 +4,15 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_atomically, write_json, write_npz, write_text
+from macsgr_jax.files import remove_temporaries, write_atomically, write_json, write_npz, write_text
+
+KILLED: list[Any] = []
 
 
 def names_in(folder: Path) -> list[str]:
@@ -41,6 +44,29 @@ def test_a_block_that_fails_makes_no_file(tmp_path: Path) -> None:
         temporary.write_text("half")
         raise ZeroDivisionError
     assert names_in(tmp_path) == []
+
+
+def begin_to_write(path: Path) -> Path:
+    """The temporary file that a process leaves which is killed while it writes."""
+    block = write_atomically(path)
+    temporary = block.__enter__()
+    temporary.write_text("half")
+    KILLED.append(block)  # Else it would clean up behind itself.
+    return temporary
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "inside" / "deeper").mkdir(parents=True)
+    mine = (".report-of-mine.md", ".reports-12345678.md", "inside/.notes-of-mine.txt", "inside/part_0.npz")
+    for name in mine:
+        (tmp_path / name).write_text(name)
+    for path in (tmp_path / "report.md", tmp_path / "inside" / "part_0.npz", tmp_path / "inside" / "deeper" / "a.json"):
+        assert begin_to_write(path).exists()
+    other = begin_to_write(tmp_path / "results.json")
+    for path in (tmp_path / "report.md", tmp_path / "inside", tmp_path / "absent.txt"):
+        remove_temporaries(path)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {*mine, other.name}
 
 
 def test_a_full_disk_is_an_input_error(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import optax
 import pytest
 
-from macsgr_jax.config import Config, HParams, TrainConfig, make_hparams
+from macsgr_jax.config import Config, TrainConfig
+from macsgr_jax.hparams import HParams, make_hparams
 from macsgr_jax.optimizer import learning_rate_at, make_optimizer
 
 STEPS_PER_EPOCH = 3

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from macsgr_jax import train
-from macsgr_jax.config import Config, HParams, make_hparams
+from macsgr_jax.config import Config
+from macsgr_jax.hparams import HParams, make_hparams
 from macsgr_jax.models import build_network
 from macsgr_jax.settings import setting_names
 from macsgr_jax.task import prepare

@@ -1,4 +1,4 @@
-"""Gathering, steps, epochs and runs: what is learned, what is compiled, what is refused."""
+"""Gathering, steps and epochs: what is learned, what is compiled, what is random."""
 
 import dataclasses
 from collections import Counter
@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 
 from macsgr_jax import train
-from macsgr_jax.config import Config, HParams, make_hparams
-from macsgr_jax.losses import TERMS
+from macsgr_jax.config import Config
+from macsgr_jax.devices import make_mesh
+from macsgr_jax.hparams import HParams, make_hparams
 from macsgr_jax.models import Network
+from macsgr_jax.sweep import start_runs
 from macsgr_jax.task import Task, prepare
-from macsgr_jax.train import DivergenceError, EpochReport, TrainState, check_finite, evaluate, gather_batch, predict
+from macsgr_jax.train import TrainState, evaluate, gather_batch
 from macsgr_jax.types import Batch, ModelOutput, Utterances
-from tests.corpora import compile_quickly, make_corpus, tiny_config
+from tests.corpora import compile_quickly
+from tests.ten_seeds import SEEDS, make_config, make_task
 
 TRACED: Counter[str] = Counter()
 
@@ -39,14 +42,12 @@ def compile_everything_quickly() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    """With all that is random or of a shape of its own: dropout, sampling, clipping, frozen prototypes."""
-    settings = ("model.dropout=0.5", "model.input_dropout=0.3", "loss.prototype_frozen_epochs=1", "train.clip_norm=5")
-    return tiny_config("train.dialogues_per_step=2", "train.epochs=3", *settings)
+    return make_config()
 
 
 @pytest.fixture(scope="module")
 def task(config: Config) -> Task:
-    return prepare(make_corpus(), config)
+    return make_task(config)
 
 
 @pytest.fixture(scope="module")
@@ -80,21 +81,6 @@ def train_epoch(config: Config, task: Task, network: Network) -> Callable[..., t
         return train.train_epoch(state, task.utterances, rows, hparams, network=network, config=config)
 
     return train_epoch
-
-
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, config: Config, task: Task, network: Network
-) -> Callable[..., tuple[dict[str, Any], list[EpochReport]]]:
-    """`train.run` with the network, and so the compiled functions, of the other tests."""
-    monkeypatch.setattr(train, "build_network", lambda *_: network)
-
-    def run(seed: int) -> tuple[dict[str, Any], list[EpochReport]]:
-        reports: list[EpochReport] = []
-        params = train.run(task, config, seed, lambda report: reports.append(report._replace(state=None)))
-        return params, reports
-
-    return run
 
 
 def largest_difference(first: Any, second: Any) -> float:
@@ -187,28 +173,17 @@ def test_vmapped_runs_equal_single_ones(
     assert largest_difference(*(jax.tree.map(lambda leaf, i=i: leaf[i], together.params) for i in (0, 1))) > 1e-2
 
 
-def test_a_seed_decides_everything(run: Callable[..., tuple[dict[str, Any], list[EpochReport]]]) -> None:
-    (first, reports), (again, _), (other, _) = run(3), run(3), run(4)
-    jax.tree.map(np.testing.assert_array_equal, first, again)
-    for one, another in zip(jax.tree.leaves(first), jax.tree.leaves(other), strict=True):
-        assert not np.array_equal(one, another)
-    assert [report.epoch for report in reports] == [1, 2, 3]
-    for report in reports:
-        assert set(report.terms) == set(TERMS) and all(np.isfinite(list(report.terms.values())))
-        assert 0 <= report.validation["waf1"] <= 1
-
-
-def test_a_run_starts_from_the_weights_of_its_seed(
-    monkeypatch: pytest.MonkeyPatch,
-    hparams: HParams,
-    start: Callable[[int], TrainState],
-    run: Callable[..., tuple[dict[str, Any], list[EpochReport]]],
+def test_runs_start_from_the_weights_and_the_key_of_their_seed(
+    config: Config, task: Task, start: Callable[[int], TrainState]
 ) -> None:
-    """With a learning rate of zero it also ends there."""
-    monkeypatch.setattr(train, "make_hparams", lambda *_: hparams._replace(learning_rate=jnp.float32(0)))
-    for seed in (3, 4):
-        jax.tree.map(np.testing.assert_array_equal, run(seed)[0], start(seed).params)
-    assert not np.array_equal(start(3).params["projection"]["kernel"], start(4).params["projection"]["kernel"])
+    runs = start_runs(task, config, SEEDS, make_mesh())
+    for seed in (3, 7):
+        alone = start(seed)
+        one = jax.tree.map(lambda leaf, seed=seed: leaf[seed], runs.state)
+        assert largest_difference((one.params, one.opt_state), (alone.params, alone.opt_state)) < 1e-5
+        assert largest_difference(runs.best_params, runs.state.params) == 0
+        np.testing.assert_array_equal(jax.random.key_data(one.key), jax.random.key_data(alone.key))
+    assert not np.array_equal(start(3).params["projection"]["kernel"], start(7).params["projection"]["kernel"])
 
 
 def test_each_step_and_each_seed_draws_its_own_noise(
@@ -230,20 +205,10 @@ def test_each_step_and_each_seed_draws_its_own_noise(
     assert not set(first.tolist()) & set(other.tolist())
 
 
-def test_the_validation_scores_are_those_of_the_weights_after_the_epoch(
-    task: Task, network: Network, run: Callable[..., tuple[dict[str, Any], list[EpochReport]]]
-) -> None:
-    params, reports = run(5)
-    rows = task.evaluation_rows("validation")
-    said = predict(params, task.utterances, jnp.asarray(rows), network=network)
-    predicted = np.argmax(said.probabilities, axis=-1)[rows >= 0]
-    assert reports[-1].validation["waa"] == np.float32(np.mean(predicted == task.corpus.labels[rows[rows >= 0]]))
-
-
 def test_evaluation_does_not_depend_on_the_packing(
     config: Config, task: Task, network: Network, start: Callable[[int], TrainState]
 ) -> None:
-    """Rows of 6 slots hold a dialogue or two, a row of 30 all of them."""
+    """Rows of 6 slots hold a dialogue or two, one of 30 all of them."""
     params = start(2).params
     wide = prepare(task.corpus, dataclasses.replace(config, data=dataclasses.replace(config.data, slots_per_row=30)))
     rows = [one.evaluation_rows("train") for one in (task, wide)]
@@ -253,42 +218,3 @@ def test_evaluation_does_not_depend_on_the_packing(
     assert narrow.confusion.sum() == len(task.corpus.utterances_of("train"))
     np.testing.assert_allclose(narrow.nll, packed.nll, rtol=1e-5)
     np.testing.assert_allclose(narrow.calibration.confidence.sum(), packed.calibration.confidence.sum(), rtol=1e-5)
-
-
-def test_check_finite_names_the_first_step_and_the_part_at_fault() -> None:
-    good = {name: np.ones(4, np.float32) for name in TERMS}
-    check_finite(good, 1)
-    late, early = np.float32([1, 1, np.inf, 1]), np.float32([1, np.nan, 1, 1])
-    with pytest.raises(DivergenceError, match=r"the latent loss is inf at step 3 of epoch 5: lower train\.lear"):
-        check_finite({**good, "total": late, "latent": late}, 5)
-    with pytest.raises(DivergenceError, match="the total loss is nan at step 2 of epoch 1"):
-        check_finite({**good, "total": early, "latent": late}, 1)
-
-
-def test_infinite_numbers_stop_a_run(
-    hparams: HParams,
-    start: Callable[[int], TrainState],
-    train_epoch: Callable[..., tuple[TrainState, dict[str, jax.Array]]],
-) -> None:
-    _, terms = train_epoch(start(0), hparams._replace(gamma_latent=jnp.float32(np.inf)))
-    with pytest.raises(DivergenceError, match="the total loss is inf at step 1 of epoch 2"):
-        check_finite({name: np.asarray(values) for name, values in terms.items()}, 2)
-
-
-def test_a_huge_learning_rate_stops_the_run_with_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, hparams: HParams, run: Callable[..., tuple[dict[str, Any], list[EpochReport]]]
-) -> None:
-    monkeypatch.setattr(train, "make_hparams", lambda *_: hparams._replace(learning_rate=jnp.float32(1e30)))
-    with pytest.raises(DivergenceError, match=r"the \w+ loss is (inf|nan|-inf) at step [12] of epoch [12]: lower "):
-        run(0)
-
-
-def test_weights_that_the_last_step_spoiled_are_never_reported(
-    monkeypatch: pytest.MonkeyPatch, run: Callable[..., tuple[dict[str, Any], list[EpochReport]]]
-) -> None:
-    def spoil(params: dict[str, Any], *rest: Any, **static: Any) -> Any:
-        return evaluate(jax.tree.map(lambda leaf: leaf * jnp.nan, params), *rest, **static)
-
-    monkeypatch.setattr(train, "evaluate", spoil)
-    with pytest.raises(DivergenceError, match=r"the validation loss is nan at step \d of epoch 1: lower "):
-        run(0)

@@ -25,9 +25,9 @@ class Run(NamedTuple):
 
 
 def train(*arguments: str) -> int:
-    """The training script in this process, with tiny sizes for two epochs; the exit code."""
+    """The training script in this process, with tiny sizes for four epochs; the exit code."""
     with compile_quickly():
-        return run_script("experiments.train", Train, main, ["--epochs", "2", *SETTINGS, *arguments])
+        return run_script("experiments.train", Train, main, ["--epochs", "4", *SETTINGS, *arguments])
 
 
 @pytest.fixture(scope="session")

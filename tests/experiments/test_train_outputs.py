@@ -14,7 +14,7 @@ from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.settings import from_json
 
 ROOT = Path(__file__).parents[2]
-EPOCHS, SEEDS = 2, (0, 1)
+EPOCHS, SEEDS = 4, (0, 1)
 MEAN_AND_STD = {"mean": float, "std": float}
 
 

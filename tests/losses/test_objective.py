@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from macsgr_jax.config import Config, LossConfig, make_hparams
+from macsgr_jax.config import Config, LossConfig
+from macsgr_jax.hparams import make_hparams
 from macsgr_jax.losses import TERMS, classification, total_loss
 from macsgr_jax.types import Batch, Gaussian, ModelOutput
 from tests import reference

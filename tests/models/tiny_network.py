@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from macsgr_jax.config import Config, make_hparams
+from macsgr_jax.config import Config
+from macsgr_jax.hparams import make_hparams
 from macsgr_jax.losses import total_loss
 from macsgr_jax.models import build_network
 from macsgr_jax.types import Batch, Utterances
