@@ -113,16 +113,16 @@ class RecoveryCheckpoints:
             epoch: from 1.
             state: a tree of arrays; copied, so that the caller may donate its buffers.
         """
-        alone = jax.process_count() == 1
-        # Arrays that are spread over processes are copied where they are.
-        copied = jax.tree.map(
-            lambda leaf: np.array(leaf) if alone or isinstance(leaf, np.ndarray) else jnp.copy(leaf),
-            _keys_to_data(state),
-        )
-        content = ocp.args.Composite(
-            state=ocp.args.StandardSave(copied),
-            checksum=ocp.args.JsonSave({"crc32": _sum_up(copied) if alone else None}),
-        )
+        data = _keys_to_data(state)
+        if jax.process_count() == 1:
+            packed = _pack(data)
+            content = ocp.args.Composite(
+                state=ocp.args.StandardSave({"packed": packed}),
+                checksum=ocp.args.JsonSave({"crc32": zlib.crc32(packed.data)}),
+            )
+        else:  # What is spread over processes is copied, and written, where it is.
+            copied = jax.tree.map(lambda leaf: leaf.copy(), data)
+            content = ocp.args.Composite(state=ocp.args.StandardSave(copied))
         self._manager.save(epoch, args=content)
 
     def restore(self, like: Any) -> tuple[int, Any, list[str]]:
@@ -138,14 +138,10 @@ class RecoveryCheckpoints:
             InputError: all of them are damaged.
         """
         damages: dict[int, str] = {}
-        wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, _keys_to_data(like))
-        content = ocp.args.Composite(state=ocp.args.StandardRestore(wanted), checksum=ocp.args.JsonRestore())
+        data = _keys_to_data(like)
         for epoch in sorted(self._manager.all_steps(), reverse=True):
             try:
-                found = self._manager.restore(epoch, args=content)
-                checksum = found.checksum["crc32"]
-                if jax.process_count() == 1 and checksum not in (None, _sum_up(found.state)):
-                    raise ValueError("its checksum differs")
+                found = self._restore(epoch, data)
             except Exception as error:  # Orbax raises nothing narrower where an array cannot be read.
                 first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
                 damages[epoch] = f"the checkpoint {self._folder / str(epoch)} is damaged ({first})"
@@ -153,8 +149,20 @@ class RecoveryCheckpoints:
             for damaged in damages:
                 self._manager.delete(damaged)  # Orbax would not save an epoch again that is there.
             notices = [f"{damage}: it is removed, and the one before it used" for damage in damages.values()]
-            return epoch, _data_to_keys(found.state, like), notices
+            return epoch, _data_to_keys(found, like), notices
         raise InputError(f"{damages[min(damages)]}; there is no earlier one: train again with --overwrite")
+
+    def _restore(self, epoch: int, like: Any) -> Any:
+        if jax.process_count() > 1:
+            wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+            return self._manager.restore(epoch, args=ocp.args.Composite(state=ocp.args.StandardRestore(wanted))).state
+        empty = np.empty(sum(leaf.nbytes for leaf in jax.tree.leaves(like)), np.uint8)
+        content = ocp.args.Composite(state=ocp.args.StandardRestore({"packed": empty}), checksum=ocp.args.JsonRestore())
+        found = self._manager.restore(epoch, args=content)
+        packed = np.asarray(found.state["packed"])
+        if zlib.crc32(packed.data) != found.checksum["crc32"]:
+            raise ValueError("its checksum differs")
+        return _unpack(packed, like)
 
 
 def _is_key(leaf: Any) -> bool:
@@ -169,12 +177,28 @@ def _data_to_keys(tree: Any, like: Any) -> Any:
     return jax.tree.map(lambda leaf, old: jax.random.wrap_key_data(leaf) if _is_key(old) else leaf, tree, like)
 
 
-def _sum_up(tree: Any) -> int:
-    """One CRC-32 of all arrays."""
-    checksum = 0
-    for leaf in jax.tree.leaves(tree):
-        checksum = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), checksum)
-    return checksum
+def _pack(tree: Any) -> np.ndarray:
+    """The bytes of all arrays as one: u8[bytes].
+
+    Orbax takes its time for each array; and where it cannot read one of several, it leaves the reading of the others to
+    itself, which then complains at length.
+    """
+    return np.concatenate([np.frombuffer(np.asarray(leaf).tobytes(), np.uint8) for leaf in jax.tree.leaves(tree)])
+
+
+def _unpack(packed: np.ndarray, like: Any) -> Any:
+    """The arrays that were packed, placed as those of a like tree."""
+    leaves, structure = jax.tree.flatten(like)
+    ends = np.cumsum([leaf.nbytes for leaf in leaves])
+    values = [
+        packed[end - leaf.nbytes : end].view(leaf.dtype).reshape(leaf.shape).copy()
+        for leaf, end in zip(leaves, ends, strict=True)
+    ]
+    placed = [
+        jax.device_put(value, leaf.sharding) if isinstance(leaf, jax.Array) else value
+        for value, leaf in zip(values, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, placed)
 
 
 def load_params(folder: Path, which: Literal["best", "last"]) -> tuple[Params, int]:

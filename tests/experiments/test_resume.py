@@ -144,18 +144,16 @@ def test_checkpoints_are_as_far_apart_as_asked(
 
 
 def damage(checkpoint: Path, how: str) -> None:
-    """Of the largest of its data files."""
-    path = max((path for path in (checkpoint / "state").rglob("d/*")), key=lambda path: path.stat().st_size)
-    content = path.read_bytes()
-    middle = len(content) // 2
-    path.unlink()
-    if how != "deleted":
-        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-        path.write_bytes(flipped if how == "flipped" else content[:middle])
+    """Of all its data files, since orbax does not read the whole of each."""
+    for path in [path for path in (checkpoint / "state").rglob("d/*") if path.is_file()]:
+        content = path.read_bytes()
+        middle = len(content) // 2
+        path.unlink()
+        if how != "deleted":
+            flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+            path.write_bytes(flipped if how == "flipped" else content[:middle])
 
 
-# Where one array cannot be read, orbax closes its loop while it is still reading the others.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("how", ["flipped", "cut short", "deleted"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     train: Callable[..., int], uninterrupted: Path, copied: Path, capsys: pytest.CaptureFixture[str], how: str
@@ -170,7 +168,6 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     assert read_outcome(copied) == read_outcome(uninterrupted)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_where_all_checkpoints_are_damaged_the_run_does_not_go_on(
     train: Callable[..., int], copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,7 +230,7 @@ def test_another_configuration_is_refused_field_by_field(
         " runs_at_once was 1 and is 2; seeds was [0, 1] and is [0, 1, 2]. Give the same options, or another --out\n"
     )
     assert train(stopped, "--resume", "--corpus", str(write_corpus(tmp_path))) == 2
-    assert re.search(r"another run: corpus_sha256 was \w{64} and is \w{64}; networks", capsys.readouterr().err)
+    assert re.search(r"another run: corpus_sha256 was \w{64} and is \w{64}\. Give", capsys.readouterr().err)
     assert train(stopped, "--resume", "--single-modalities") == 2
     assert "networks.audio.data.features was absent and is ['audio_synthetic']" in capsys.readouterr().err
     assert list_files(stopped) == before
