@@ -12,7 +12,7 @@ train: $(VENV)/ready  ## Train and evaluate on the embedded corpus, print the ta
 	$(BIN)/python -m experiments.train --corpus synthetic --seeds $(SEEDS) --single-modalities --overwrite --out $(OUT)
 
 test: $(VENV)/ready  ## The test suite without the slow part (`make test ARGS="-m slow"` runs that).
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ Whole = Annotated[int, pydantic.Field(ge=0)]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
 Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+Matmul = Literal["float32", "bfloat16"]
 
 
 @pydantic.with_config(extra="forbid")
@@ -70,6 +71,7 @@ class ModelConfig:
         semantic_encoder: False is the ablation "w/o SeE".
         semantic_edge_weights: False is the ablation "w/o SEW": every edge of eq. 23 weighs one.
         semantic_position_encoding: False is the ablation "w/o SPE": eqs. 25-26 without the bias of eq. 24.
+        matmul: precision of the products with weights; weights and sums stay float32 (paper: unsaid).
     """
 
     hidden_size: Count = 150
@@ -99,6 +101,7 @@ class ModelConfig:
     semantic_encoder: bool = True
     semantic_edge_weights: bool = True
     semantic_position_encoding: bool = True
+    matmul: Matmul = "float32"
 
     def __post_init__(self) -> None:
         """Raise InputError where sizes do not divide."""

@@ -39,9 +39,9 @@ from tests.ten_seeds import (
 )
 
 EPOCHS = 3
-# For each of the ten runs something else; the last ones are so fast that the best epoch is not always the first.
+# For each of the ten runs something else, and all so fast that the best epoch is not always the first.
 NUMBERS = [
-    (f"train.learning_rate={0.0005 * 2**run}", f"loss.gamma_latent={0.1 * run}", f"train.weight_decay={0.01 * run}")
+    (f"train.learning_rate={0.01 * 1.3**run}", f"loss.gamma_latent={0.1 * run}", f"train.weight_decay={0.01 * run}")
     for run in range(len(SEEDS))
 ]
 

@@ -1,13 +1,16 @@
 """Uncertainty-aware fusion (Fig. 3): how much each modality counts, and attention between modalities (eqs. 14-21)."""
 
+import functools
 from typing import Literal
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from macsgr_jax.config import Matmul
 from macsgr_jax.masking import safe_norm
 from macsgr_jax.models.attention import attend
+from macsgr_jax.models.products import dot_general_in
 
 
 def fusion_weights(
@@ -51,12 +54,14 @@ class CrossModalFusion(nn.Module):
         interaction: False replaces the attention by a sum (the ablation "w/o CMI").
         residual: a linear path around the attention. Without it the attention over the dialogue loses which utterance
             is being classified.
+        matmul: precision of the products with weights.
     """
 
     fused_size: int
     heads: int
     interaction: bool
     residual: bool
+    matmul: Matmul = "float32"
 
     @nn.compact
     def __call__(self, weighted: Array, available: Array, allowed: Array) -> Array:
@@ -71,22 +76,24 @@ class CrossModalFusion(nn.Module):
             f32[B, N, d_f].
         """
         modalities = weighted.shape[0]
+        dense = functools.partial(nn.Dense, dot_general=dot_general_in(self.matmul))
         if not self.interaction:
-            return nn.Dense(self.fused_size, name="sum_out")(jnp.sum(weighted, axis=0))
+            return dense(self.fused_size, name="sum_out")(jnp.sum(weighted, axis=0))
         branches = []
         for own, width in enumerate(split_evenly(self.fused_size, modalities)):
             others = [other for other in range(modalities) if other != own] or [own]
             branch = sum(self._interact(own, other, weighted, available, allowed) for other in others) / len(others)
-            branch = nn.Dense(width, name=f"branch_{own}")(branch)
+            branch = dense(width, name=f"branch_{own}")(branch)
             if self.residual:
                 # Differs from the paper: eq. 21 has no such path.
-                branch = branch + nn.Dense(width, name=f"residual_{own}")(weighted[own])
+                branch = branch + dense(width, name=f"residual_{own}")(weighted[own])
             branches.append(branch)
         return jnp.concatenate(branches, axis=-1)
 
     def _interact(self, own: int, other: int, weighted: Array, available: Array, allowed: Array) -> Array:
         shape = (self.heads, self.fused_size // self.heads)
-        query = nn.DenseGeneral(shape, use_bias=False, name=f"query_{own}_{other}")(weighted[own])  # Eq. 18.
-        key = nn.DenseGeneral(shape, use_bias=False, name=f"key_{own}_{other}")(weighted[other])  # Eq. 19.
-        value = nn.DenseGeneral(shape, use_bias=False, name=f"value_{own}_{other}")(weighted[other])  # Eq. 20.
+        dense = functools.partial(nn.DenseGeneral, shape, use_bias=False, dot_general=dot_general_in(self.matmul))
+        query = dense(name=f"query_{own}_{other}")(weighted[own])  # Eq. 18.
+        key = dense(name=f"key_{own}_{other}")(weighted[other])  # Eq. 19.
+        value = dense(name=f"value_{own}_{other}")(weighted[other])  # Eq. 20.
         return attend(query, key, value, allowed & available[other][:, None, :])  # Eq. 21.

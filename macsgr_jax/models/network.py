@@ -12,6 +12,7 @@ from macsgr_jax.models.distribution import DistributionEncoder
 from macsgr_jax.models.dropout import Dropout
 from macsgr_jax.models.fusion import CrossModalFusion, fusion_weights
 from macsgr_jax.models.graph import build_dense_graph, build_semantic_graph, semantic_similarity
+from macsgr_jax.models.products import dot_general_in
 from macsgr_jax.models.recurrent import RecurrentEncoder
 from macsgr_jax.models.semantic import SemanticEncoder
 from macsgr_jax.models.syntactic import SyntacticEncoder
@@ -36,16 +37,19 @@ class Network(nn.Module):
         """Make the modules."""
         config = self.config
         per_modality = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}
+        product = dot_general_in(config.matmul)
         syntactic_size = config.fused_size // 2
-        self.encoder = RecurrentEncoder(config.hidden_size, config.causal)
-        self.projection = nn.vmap(nn.Dense, **per_modality)(config.hidden_size)
+        self.encoder = RecurrentEncoder(config.hidden_size, config.causal, config.matmul)
+        self.projection = nn.vmap(nn.Dense, **per_modality)(config.hidden_size, dot_general=product)
         self.distribution = nn.vmap(DistributionEncoder, **per_modality)(
-            config.distribution_heads, config.initial_std, config.least_std
+            config.distribution_heads, config.initial_std, config.least_std, config.matmul
         )
         self.fusion = CrossModalFusion(
-            config.fused_size, config.fusion_heads, config.cross_modal_interaction, config.residual
+            config.fused_size, config.fusion_heads, config.cross_modal_interaction, config.residual, config.matmul
         )
-        self.syntactic = SyntacticEncoder(syntactic_size, config.semantic_edge_weights, config.residual, config.dropout)
+        self.syntactic = SyntacticEncoder(
+            syntactic_size, config.semantic_edge_weights, config.residual, config.dropout, config.matmul
+        )
         self.semantic = SemanticEncoder(
             config.fused_size - syntactic_size,
             config.semantic_heads,
@@ -54,9 +58,10 @@ class Network(nn.Module):
             config.max_hops,
             config.semantic_position_encoding,
             config.attended_value,
+            config.matmul,
         )
-        self.classifier_hidden = nn.Dense(config.fused_size)
-        self.classifier_out = nn.Dense(self.num_classes)
+        self.classifier_hidden = nn.Dense(config.fused_size, dot_general=product)
+        self.classifier_out = nn.Dense(self.num_classes, dot_general=product)
         self.input_drop = Dropout(config.input_dropout)
         self.drop = Dropout(config.dropout)
         self.prototypes = self.param(

@@ -1,9 +1,14 @@
 """Recurrent encoders of all modalities and both directions in one scan."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+
+from macsgr_jax.config import Matmul
+from macsgr_jax.models.products import dot_general_in
 
 
 def dialogue_starts(dialogue: Array) -> Array:
@@ -62,10 +67,12 @@ class RecurrentEncoder(nn.Module):
     Attributes:
         hidden_size: d_e, over both directions together.
         causal: one direction only, forwards, of the whole d_e.
+        matmul: precision of the product with the inputs' weights.
     """
 
     hidden_size: int
     causal: bool = False
+    matmul: Matmul = "float32"
 
     @nn.compact
     def __call__(self, features: dict[str, Array], dialogue: Array, mask: Array) -> Array:
@@ -84,9 +91,8 @@ class RecurrentEncoder(nn.Module):
         rows, slots = dialogue.shape
         modalities = sorted(features)
         # The input's kernel stays outside the scan: one large product instead of N small ones.
-        projected = jnp.stack(
-            [nn.Dense(directions * 3 * size, name=f"input_{name}")(features[name]) for name in modalities]
-        )
+        dense = functools.partial(nn.Dense, directions * 3 * size, dot_general=dot_general_in(self.matmul))
+        projected = jnp.stack([dense(name=f"input_{name}")(features[name]) for name in modalities])
         projected = projected.reshape(len(modalities), rows, slots, directions, 3 * size).transpose(2, 0, 3, 1, 4)
         starts = jnp.stack([dialogue_starts(dialogue), dialogue_starts(dialogue[:, ::-1])][:directions])
         starts = jnp.broadcast_to(starts[None], (len(modalities), directions, rows, slots)).transpose(3, 0, 1, 2)

@@ -6,8 +6,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from macsgr_jax.config import Matmul
 from macsgr_jax.masking import masked_softmax
 from macsgr_jax.models.graph import shortest_paths
+from macsgr_jax.models.products import dot_general_in
 
 
 class SemanticEncoder(nn.Module):
@@ -21,6 +23,7 @@ class SemanticEncoder(nn.Module):
         max_hops: longer paths share one encoding.
         encoding: False leaves out eq. 24 (the ablation "w/o SPE").
         attended_value: eq. 26 with W_v g_j (neighbour), or as printed with W_v g_i (self), where the attention cancels.
+        matmul: precision of the products with weights.
     """
 
     size: int
@@ -30,6 +33,7 @@ class SemanticEncoder(nn.Module):
     max_hops: int
     encoding: bool
     attended_value: Literal["neighbour", "self"]
+    matmul: Matmul = "float32"
 
     @nn.compact
     def __call__(self, nodes: Array, similarity: Array, allowed: Array) -> Array:
@@ -46,7 +50,8 @@ class SemanticEncoder(nn.Module):
         hops, reachable = shortest_paths(nodes.shape[1], self.past, self.future)
         shape = (self.heads, self.size // self.heads)
         query, key, value = (
-            nn.DenseGeneral(shape, use_bias=False, name=name)(nodes) for name in ("query", "key", "value")
+            nn.DenseGeneral(shape, use_bias=False, dot_general=dot_general_in(self.matmul), name=name)(nodes)
+            for name in ("query", "key", "value")
         )
         logits = jnp.einsum("bihd,bjhd->bhij", query, key) / jnp.sqrt(shape[1])
         if self.encoding:

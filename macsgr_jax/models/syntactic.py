@@ -5,8 +5,10 @@ import jraph
 from flax import linen as nn
 from jax import Array
 
+from macsgr_jax.config import Matmul
 from macsgr_jax.models.dropout import Dropout
 from macsgr_jax.models.graph import NUM_RELATIONS, DenseGraph
+from macsgr_jax.models.products import dot_general_in
 
 
 def aggregate_by_relation(graph: jraph.GraphsTuple | DenseGraph, weighted: bool = True) -> Array:
@@ -40,10 +42,12 @@ class RelationalConvolution(nn.Module):
     Attributes:
         size: features of the result.
         weighted: use the semantic edge weights.
+        matmul: precision of the products with weights.
     """
 
     size: int
     weighted: bool
+    matmul: Matmul = "float32"
 
     @nn.compact
     def __call__(self, graph: jraph.GraphsTuple | DenseGraph) -> Array:
@@ -56,8 +60,10 @@ class RelationalConvolution(nn.Module):
             f32[n, size].
         """
         aggregated = aggregate_by_relation(graph, self.weighted)
-        relations = nn.DenseGeneral(self.size, axis=(-2, -1), use_bias=False, name="relation")(aggregated)  # W_r
-        return relations + nn.Dense(self.size, name="own")(graph.nodes)  # W_0
+        product = dot_general_in(self.matmul)
+        by_relation = nn.DenseGeneral(self.size, axis=(-2, -1), use_bias=False, dot_general=product, name="relation")
+        own = nn.Dense(self.size, dot_general=product, name="own")
+        return by_relation(aggregated) + own(graph.nodes)  # W_r and W_0.
 
 
 class SyntacticEncoder(nn.Module):
@@ -68,12 +74,14 @@ class SyntacticEncoder(nn.Module):
         weighted: use the semantic edge weights.
         residual: a path around the first layer.
         dropout: between the layers.
+        matmul: precision of the products with weights.
     """
 
     size: int
     weighted: bool
     residual: bool
     dropout: float
+    matmul: Matmul = "float32"
 
     @nn.compact
     def __call__(self, graph: jraph.GraphsTuple | DenseGraph, *, train: bool) -> Array:
@@ -86,9 +94,11 @@ class SyntacticEncoder(nn.Module):
         Returns:
             f32[n, size].
         """
-        hidden = nn.relu(RelationalConvolution(graph.nodes.shape[-1], self.weighted, name="layer_1")(graph))
+        first = RelationalConvolution(graph.nodes.shape[-1], self.weighted, self.matmul, name="layer_1")
+        second = RelationalConvolution(self.size, self.weighted, self.matmul, name="layer_2")
+        hidden = nn.relu(first(graph))
         if self.residual:
             # Differs from the paper: eq. 23 has W_0 g_i alone for this.
             hidden = hidden + graph.nodes
         hidden = Dropout(self.dropout)(hidden, deterministic=not train)
-        return nn.relu(RelationalConvolution(self.size, self.weighted, name="layer_2")(graph._replace(nodes=hidden)))
+        return nn.relu(second(graph._replace(nodes=hidden)))

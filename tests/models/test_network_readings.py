@@ -119,7 +119,7 @@ def test_every_reading_and_ablation_changes_the_logits(
     base = setup_of_two.evaluate(batch)[0]
     assert np.abs(output.logits - base.logits)[batch.mask].max() > 1e-3
     # What comes before the changed part stays.
-    assert (name == "causal") != (np.abs(output.embeddings - base.embeddings).max() < 1e-6)
+    assert (name in ("causal", "matmul")) != (np.abs(output.embeddings - base.embeddings).max() < 1e-6)
     if name == "syntactic_encoder":
         np.testing.assert_array_equal(output.syntactic, 0.0)
     if name == "semantic_encoder":
