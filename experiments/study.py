@@ -1,0 +1,196 @@
+"""Networks that several tables and figures share: each is trained once, into a folder of its own, and read after that.
+
+RUNS/<corpus>/<variant>/ is what `python -m experiments.train` leaves: checkpoints, results.json, predictions.csv.
+"""
+
+import csv
+import dataclasses
+import json
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from experiments import train
+from experiments.folder import RESULTS_FILE
+from experiments.variants import CORPUS_SETTINGS
+from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.corpus_file import load_corpus
+from macsgr_jax.errors import InputError
+
+QUICK_SEEDS, QUICK_EPOCHS = 1, 2
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyOptions:
+    """What the commands of the paper's evidence have in common.
+
+    Attributes:
+        corpora: Folder of iemocap.npz, meld.npz and mosi.npz (docs/corpus.md has the form).
+        runs: Folder of trained networks, shared by all these commands: what is there is not trained again.
+        results: Folder for the table or figure and its numbers.
+        seeds: Seeds a network: 0, 1, ...
+        only: Corpora to look at, separated by commas; by default all that the table or figure has.
+        quick: One seed and two epochs, into folders of their own: to see that everything runs.
+        set: Replace one setting in every network; may be repeated.
+    """
+
+    corpora: Path
+    runs: Path = Path("runs/paper")
+    results: Path = Path("results")
+    seeds: int = 10
+    only: str = ""
+    quick: bool = False
+    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """One network, all its seeds, and what it says of the test split.
+
+    Attributes:
+        corpus: it was tested on.
+        folder: of its run.
+        results: its results.json.
+    """
+
+    corpus: Corpus
+    folder: Path
+    results: dict[str, Any]
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The network's part of results.json."""
+        network: dict[str, Any] = self.results["networks"]["full"]
+        return network
+
+    def scores(self, name: str) -> list[float]:
+        """A test score of every seed."""
+        return [seed["test"][name] for seed in self.network["seeds"]]
+
+    @cached_property
+    def utterances(self) -> np.ndarray:
+        """i64[U], the rows of the test split, in the order of `probabilities`."""
+        return self.corpus.utterances_of("test")
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """i64[U], of the test split."""
+        return self.corpus.labels[self.utterances].astype(np.int64)
+
+    @cached_property
+    def dialogue(self) -> np.ndarray:
+        """i64[U], which dialogue of the test split each utterance belongs to, from 0."""
+        of_utterance = np.repeat(np.arange(self.corpus.num_dialogues), self.corpus.lengths)[self.utterances]
+        return np.unique(of_utterance, return_inverse=True)[1]
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """f64[S, U, C], of every seed, from predictions.csv."""
+        return self._read_columns("p_")
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """f64[S, U, M], fusion weights of every seed, modalities sorted."""
+        return self._read_columns("weight_")
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """i64[S, U]."""
+        return np.argmax(self.probabilities, axis=-1)
+
+    def _read_columns(self, prefix: str) -> np.ndarray:
+        with open(self.folder / "predictions.csv", encoding="utf-8", newline="") as file:
+            head, *rows = csv.reader(file)
+        places = [place for place, name in enumerate(head) if name.startswith(prefix)]
+        values = np.array([[float(row[place]) for place in places] for row in rows])
+        return values.reshape(-1, len(self.utterances), len(places))
+
+
+class Study:
+    """Trains what is not trained yet.
+
+    Args:
+        options: of the command line.
+
+    Raises:
+        InputError: an option does not fit.
+    """
+
+    def __init__(self, options: StudyOptions) -> None:
+        if options.seeds < 1:
+            raise InputError("--seeds must be at least 1")
+        self.seeds = QUICK_SEEDS if options.quick else options.seeds
+        self.results = options.results
+        self._options = options
+        self._corpora: dict[str, Corpus] = {}
+
+    def choose(self, corpora: Sequence[str]) -> list[str]:
+        """Those of some corpora that the command line asks for.
+
+        Raises:
+            InputError: --only names another one, or none is left.
+        """
+        wanted = [name for name in self._options.only.split(",") if name] or list(corpora)
+        unknown = [name for name in wanted if name not in corpora]
+        if unknown:
+            raise InputError(f"--only {self._options.only}: there is no {unknown[0]} in it, only {', '.join(corpora)}")
+        return wanted
+
+    def corpus(self, name: str) -> Corpus:
+        """A corpus of the folder, read once.
+
+        Raises:
+            InputError: it is missing or damaged.
+        """
+        if name not in self._corpora:
+            self._corpora[name] = load_corpus(self.path(name))
+        return self._corpora[name]
+
+    def path(self, name: str) -> Path:
+        """Where a corpus lies."""
+        return self._options.corpora / f"{name}.npz"
+
+    def settings(self, corpus: str) -> tuple[str, ...]:
+        """Those of every network on a corpus."""
+        return (*CORPUS_SETTINGS[corpus], *self._options.set)
+
+    def features(self, corpus: str) -> tuple[str, ...]:
+        """The feature sets of every network on a corpus; empty for all."""
+        chosen = [setting.split("=", 1)[1] for setting in self.settings(corpus) if setting.startswith("data.features=")]
+        return tuple(chosen[-1].split(",")) if chosen else ()
+
+    def train(self, corpus: str, variant: str, settings: tuple[str, ...] = ()) -> Trained:
+        """The network of a name, trained if it is not there yet.
+
+        Args:
+            corpus: such as iemocap.
+            variant: the name.
+            settings: in which it differs from the full network.
+
+        Raises:
+            InputError: the corpus is missing, or the folder holds a network of other settings or seeds.
+            Interrupted: a stop was requested; the same command goes on.
+        """
+        folder = self._options.runs / ("quick" if self._options.quick else "") / corpus / name_folder(variant)
+        loaded = self.corpus(corpus)
+        train.main(
+            train.Train(
+                out=folder,
+                corpus=str(self.path(corpus)),
+                set=(*self.settings(corpus), *settings),
+                seeds=self.seeds,
+                epochs=QUICK_EPOCHS if self._options.quick else None,
+                resume=True,
+            )
+        )
+        return Trained(loaded, folder, json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8")))
+
+
+def name_folder(variant: str) -> str:
+    """A variant's name as a folder's: "w/o UW" -> "w-o-uw"."""
+    return re.sub(r"[^a-z0-9.]+", "-", variant.lower().replace("+", " "))
