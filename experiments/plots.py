@@ -26,9 +26,26 @@ def plot_confusion(network: dict[str, Any], labels: list[str], title: str, path:
         path: the PNG to write.
     """
     counts = np.sum([seed["test"]["confusion"] for seed in network["seeds"]], axis=0)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 1.5 + 0.8 * len(labels)
     figure, axes = plt.subplots(figsize=(side + 0.8, side), layout="constrained")
+    image = draw_confusion(axes, counts, labels, title)
+    figure.colorbar(image, ax=axes, label="share of the annotated emotion")
+    save_figure(figure, path)
+
+
+def draw_confusion(axes: plt.Axes, counts: np.ndarray, labels: list[str], title: str) -> Any:
+    """Draw a confusion matrix as shares of each annotated emotion, with percents in it.
+
+    Args:
+        axes: where.
+        counts: i64[C, C], annotated by predicted.
+        labels: the C emotions.
+        title: above it.
+
+    Returns:
+        The image, for a colour bar.
+    """
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
     for row, column in np.ndindex(*shares.shape):
         colour = "black" if shares[row, column] > 0.5 else "white"
@@ -36,8 +53,7 @@ def plot_confusion(network: dict[str, Any], labels: list[str], title: str, path:
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel="predicted", ylabel="annotated", title=title)
-    figure.colorbar(image, ax=axes, label="share of the annotated emotion")
-    save_figure(figure, path)
+    return image
 
 
 def plot_curves(network: dict[str, Any], title: str, path: Path) -> None:

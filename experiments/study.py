@@ -125,7 +125,7 @@ class Study:
         if options.seeds < 1:
             raise InputError("--seeds must be at least 1")
         self.seeds = QUICK_SEEDS if options.quick else options.seeds
-        self.results = options.results
+        self.results, self.quick = options.results, options.quick
         self._options = options
         self._corpora: dict[str, Corpus] = {}
 

@@ -25,6 +25,20 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
 
 ALIGNMENTS = {"IA": "instance", "PA": "prototype", "LSA": "latent"}
 
+# A recurrent network and a classifier, without what is the paper's own.
+PLAIN = (
+    "loss.instance_alignment=false",
+    "loss.prototype_alignment=false",
+    "loss.latent_alignment=false",
+    "model.uncertainty_weighting=false",
+    "model.cross_modal_interaction=false",
+    "model.syntactic_encoder=false",
+    "model.semantic_encoder=false",
+)
+
+# How IEMOCAP's dialogues are named.
+SESSIONS = ("Ses01", "Ses02", "Ses03", "Ses04", "Ses05")
+
 # Fig. 8.
 LAMBDAS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 10))
 
