@@ -94,8 +94,10 @@ def tabulate_emotions(study: Study, corpus: str) -> dict[str, Any]:
 
 def tabulate_sentiment(study: Study, corpus: str) -> dict[str, Any]:
     """Table III: both conventions for the utterances without a sentiment."""
+    study.corpus(corpus)  # Says what is wrong with the file, if anything is.
+    sentiment = read_sentiment(study.path(corpus))
     trained = study.train(corpus, FULL)
-    sentiment = read_sentiment(study.path(corpus))[trained.utterances]
+    sentiment = sentiment[trained.utterances]
     rows, numbers = [], {}
     for name, kept in (("Has0", np.ones(sentiment.shape, bool)), ("Non0", sentiment != 0)):
         right = trained.predicted[:, kept] == trained.labels[kept]
