@@ -88,6 +88,44 @@ def draw_lambdas(numbers: dict[str, Any], path: Path) -> None:
     _close(figure, numbers, "mean and standard deviation over the seeds", path)
 
 
+def draw_calibration(numbers: dict[str, Any], path: Path) -> None:
+    """Reliability above, accuracy of the surest share of the utterances below."""
+    parts = numbers["parts"]
+    figure, grid = plt.subplots(2, len(parts), figsize=(4.2 * len(parts), 7), layout="constrained", squeeze=False)
+    for (above, below), (corpus, part) in zip(grid.T, parts.items(), strict=True):
+        points = part["reliability"]
+        confidence, accuracy = ([100 * point[name] for point in points] for name in ("confidence", "accuracy"))
+        above.plot([0, 100], [0, 100], color="0.6", linestyle="--", label="calibrated")
+        above.plot(confidence, accuracy, "o-", color=COLOURS[0], label="network")
+        above.set(xlabel="confidence (%)", ylabel="accuracy (%)", title=_name(numbers, corpus))
+        means, deviations = _spread(part["accuracy"])
+        coverage = 100 * np.array(part["coverage"])
+        below.plot(coverage, means, "o-", color=COLOURS[0])
+        below.fill_between(coverage, means - deviations, means + deviations, color=COLOURS[0], alpha=0.2)
+        below.set(xlabel="surest share of the utterances (%)", ylabel="accuracy (%)")
+        above.grid(alpha=0.3), below.grid(alpha=0.3)
+    grid[0, 0].legend()
+    _close(figure, numbers, "all seeds together above, mean and deviation over them below", path)
+
+
+def draw_noise(numbers: dict[str, Any], path: Path) -> None:
+    """WAF1 above and fusion weight below, by the noise on each modality."""
+    parts = numbers["parts"]
+    figure, grid = plt.subplots(2, len(parts), figsize=(4.2 * len(parts), 7), layout="constrained", squeeze=False)
+    for column, (corpus, part) in zip(grid.T, parts.items(), strict=True):
+        for axes, score in zip(column, ("waf1", "weight"), strict=True):
+            for place, (modality, scores) in enumerate(part["modalities"].items()):
+                means, deviations = _spread(scores[score])
+                axes.errorbar(
+                    part["noise"], means, deviations, color=COLOURS[place], marker=MARKERS[place], label=modality
+                )
+            axes.grid(alpha=0.3)
+        column[0].set(ylabel="WAF1 (%)", title=_name(numbers, corpus))
+        column[1].set(xlabel="noise on this modality (deviations)", ylabel="its fusion weight (%)")
+        column[0].legend()
+    _close(figure, numbers, "mean and standard deviation over the seeds", path)
+
+
 DRAW: dict[int, Callable[[dict[str, Any], Path], None]] = {
     4: draw_confusions,
     5: draw_alignments,

@@ -19,7 +19,7 @@ from experiments import train
 from experiments.folder import RESULTS_FILE
 from experiments.variants import CORPUS_SETTINGS
 from macsgr_jax.data.corpus import Corpus
-from macsgr_jax.data.corpus_file import load_corpus
+from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.errors import InputError
 
 QUICK_SEEDS, QUICK_EPOCHS = 1, 2
@@ -127,7 +127,9 @@ class Study:
         self.seeds = QUICK_SEEDS if options.quick else options.seeds
         self.results, self.quick = options.results, options.quick
         self._options = options
+        self._runs = options.runs / ("quick" if options.quick else "")
         self._corpora: dict[str, Corpus] = {}
+        self._sources: dict[str, str] = {}
 
     def choose(self, corpora: Sequence[str]) -> list[str]:
         """Those of some corpora that the command line asks for.
@@ -151,13 +153,29 @@ class Study:
             self._corpora[name] = load_corpus(self.path(name))
         return self._corpora[name]
 
+    def derive(self, name: str, source: str, split: np.ndarray) -> None:
+        """Make a corpus that differs from another one in its splits; its file lies beside the networks.
+
+        Args:
+            name: of the new corpus.
+            source: of the other one.
+            split: i8[dialogues], index into SPLITS.
+        """
+        corpus = dataclasses.replace(self.corpus(source), name=name, split=split)
+        self._sources[name] = source
+        if not self.path(name).is_file() or not np.array_equal(self.corpus(name).split, split):
+            self.path(name).parent.mkdir(parents=True, exist_ok=True)
+            save_corpus(corpus, self.path(name))
+            self._corpora.pop(name, None)
+
     def path(self, name: str) -> Path:
         """Where a corpus lies."""
-        return self._options.corpora / f"{name}.npz"
+        folder = self._runs / "corpora" if name in self._sources else self._options.corpora
+        return folder / f"{name}.npz"
 
     def settings(self, corpus: str) -> tuple[str, ...]:
         """Those of every network on a corpus."""
-        return (*CORPUS_SETTINGS[corpus], *self._options.set)
+        return (*CORPUS_SETTINGS[self._sources.get(corpus, corpus)], *self._options.set)
 
     def features(self, corpus: str) -> tuple[str, ...]:
         """The feature sets of every network on a corpus; empty for all."""
@@ -176,7 +194,7 @@ class Study:
             InputError: the corpus is missing, or the folder holds a network of other settings or seeds.
             Interrupted: a stop was requested; the same command goes on.
         """
-        folder = self._options.runs / ("quick" if self._options.quick else "") / corpus / name_folder(variant)
+        folder = self._runs / corpus / name_folder(variant)
         loaded = self.corpus(corpus)
         train.main(
             train.Train(

@@ -15,6 +15,7 @@ from experiments.report import as_markdown_table, as_screen_table
 from experiments.study import Study, StudyOptions, Trained
 from experiments.variants import ABLATIONS, FULL, list_modalities
 from macsgr_jax.errors import InputError
+from macsgr_jax.files import write_text
 from macsgr_jax.metrics import summarize
 from macsgr_jax.significance import (
     adjust,
@@ -62,7 +63,7 @@ def main(command: Tables) -> None:
     numbers = {**describe_evidence("table", TITLES[command.table], study, corpora), "parts": parts}
     write_evidence(study.results / f"{name}.json", numbers)
     text = render_table(numbers)
-    (study.results / f"{name}.md").write_text(text, encoding="utf-8")
+    write_text(study.results / f"{name}.md", text)
     console = make_console()
     for part in parts.values():
         console.print(as_screen_table(part["head"], part["rows"]))

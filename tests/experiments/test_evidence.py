@@ -15,6 +15,10 @@ from experiments.baselines import main as baselines
 from experiments.commandline import run_script
 from experiments.figures import Figures
 from experiments.figures import main as figures
+from experiments.protocol import Protocol
+from experiments.protocol import main as protocol
+from experiments.readings import Readings, list_readings
+from experiments.readings import main as readings
 from experiments.study import Study, StudyOptions, Trained, name_folder
 from experiments.tables import Tables, render_table
 from experiments.tables import main as tables
@@ -25,8 +29,15 @@ from tests.corpora import TINY, compile_quickly, make_corpus
 
 LENGTHS = (6, 7, 5, 6, 7, 5, 8, 6)
 SPLITS = ("train", "train", "train", "train", "validation", "test", "test", "test")
-NAMES = tuple(
-    f"Ses0{session}{who}_impro0{scene}" for session, who, scene in zip("12345555", "FMFMFFMM", "12121212", strict=True)
+NAMES = (
+    "Ses01F_impro01",
+    "Ses02M_impro02",
+    "Ses03F_impro01",
+    "Ses04M_script02",
+    "Ses05F_impro01",
+    "Ses05F_impro02",
+    "Ses05M_script01",
+    "Ses05M_impro01",
 )
 SETTINGS = ("data.features=audio_small,text_small", "train.dialogues_per_step=4", *TINY)
 
@@ -206,6 +217,64 @@ def test_simple_models_beside_the_networks(run: Callable[..., dict[str, Any]], f
     assert "| full network |" in (folder / "results" / "baselines.md").read_text(encoding="utf-8")
 
 
+def test_epochs_chosen_by_either_split(run: Callable[..., dict[str, Any]], folder: Path) -> None:
+    found = run(Protocol, protocol, "protocol_selection", "--part", "selection")["parts"]["iemocap"]["chosen"]
+    curves = {}
+    for source in ("official", "swapped"):
+        results = folder / "runs" / "quick" / f"iemocap_{source}" / "full" / "results.json"
+        network = json.loads(results.read_text(encoding="utf-8"))["networks"]["full"]
+        (seed,) = network["seeds"]
+        curves[source] = seed["curves"]["validation_waf1"]
+        if source == "official":
+            assert found["last epoch"] == [pytest.approx(seed["test"]["waf1"])]  # The very same training.
+    assert found["best epoch on the test split"] == [max(curves["swapped"])]
+    assert found["best epoch on the validation split"] == [curves["swapped"][int(np.argmax(curves["official"]))]]
+
+
+def test_scenes_are_parts_of_the_test_split(run: Callable[..., dict[str, Any]], full: Trained) -> None:
+    found = run(Protocol, protocol, "protocol_scenes", "--part", "scenes")["parts"]["iemocap"]["scenes"]
+    scripted = np.repeat(["script" in name for name in NAMES], LENGTHS)[full.utterances]
+    for name, kept in (("scripted", scripted), ("improvised", ~scripted)):
+        expected = f1_score(full.labels[kept], full.predicted[0][kept], average="weighted")
+        assert found[name] == {"utterances": kept.sum(), "waf1": [pytest.approx(expected)]}
+
+
+def test_calibration_by_hand(run: Callable[..., dict[str, Any]], full: Trained) -> None:
+    found = run(Protocol, protocol, "protocol_calibration", "--part", "calibration")["parts"]["iemocap"]
+    confidence, right = full.probabilities[0].max(-1), full.predicted[0] == full.labels
+    gaps = [one["utterances"] * abs(one["confidence"] - one["accuracy"]) for one in found["reliability"]]
+    assert sum(one["utterances"] for one in found["reliability"]) == len(full.labels)
+    assert sum(gaps) / len(full.labels) == pytest.approx(found["ece"][0], abs=1e-5)
+    assert found["ece"] == full.scores("ece") and found["accuracy"][-1] == [pytest.approx(right.mean())]
+    surest = np.argsort(-confidence)[: round(0.5 * len(right))]
+    assert found["accuracy"][4] == [pytest.approx(right[surest].mean())]
+
+
+def test_noise_on_a_modality(run: Callable[..., dict[str, Any]], full: Trained) -> None:
+    found = run(Protocol, protocol, "protocol_noise", "--part", "noise")["parts"]["iemocap"]["modalities"]
+    assert list(found) == ["audio", "text"]
+    for place, modality in enumerate(found):
+        assert found[modality]["waf1"][0] == [pytest.approx(full.scores("waf1")[0])]
+        assert found[modality]["weight"][0] == [pytest.approx(full.weights[0, :, place].mean(), abs=1e-5)]
+        assert found[modality]["weight"][-1] != found[modality]["weight"][0]
+
+
+@pytest.mark.slow
+def test_sessions_left_out(run: Callable[..., dict[str, Any]], folder: Path) -> None:
+    found = run(Protocol, protocol, "protocol_sessions", "--part", "sessions")["parts"]["iemocap"]["networks"]
+    assert list(found["full"]) == ["Ses01", "Ses02", "Ses03", "Ses04", "Ses05"]
+    with np.load(folder / "runs" / "quick" / "corpora" / "iemocap_ses02.npz") as arrays:
+        left_out = arrays["split_names"][arrays["split"]] == "test"
+    np.testing.assert_array_equal(left_out, np.repeat([name.startswith("Ses02") for name in NAMES], LENGTHS))
+
+
+@pytest.mark.slow
+def test_readings(run: Callable[..., dict[str, Any]]) -> None:
+    found = run(Readings, readings, "readings")["parts"]["iemocap"]["networks"]
+    assert list(found) == [*list_readings(), FULL]
+    assert any(found[name]["waf1"] != found[FULL]["waf1"] for name in found)
+
+
 def test_averaged_context_by_hand(full: Trained) -> None:
     corpus = full.corpus
     values = np.random.default_rng(0).normal(size=(corpus.num_utterances, 3))
@@ -220,7 +289,7 @@ def test_averaged_context_by_hand(full: Trained) -> None:
 
 def test_scenarios_are_those_of_other_sessions(full: Trained) -> None:
     scenarios = name_scenarios(full.corpus)
-    assert scenarios[0].startswith("impro01 ") and len(set(scenarios)) == 4
+    assert scenarios[0].startswith("impro01 ") and len(set(scenarios)) == 8
     outcomes = dict(train_models(full.corpus, ("text_small",), quick=True))
     train, test = (full.corpus.utterances_of(split) for split in ("train", "test"))
     for utterance, said in zip(test, outcomes["scenario"].predicted, strict=True):

@@ -1,0 +1,243 @@
+"""How much the way of measuring matters: sessions left out, choosing by the test split, scenes, calibration, noise."""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.baselines import find_sessions
+from experiments.commandline import make_console, run_script
+from experiments.evidence import describe_evidence, write_evidence
+from experiments.figure_plots import draw_calibration, draw_noise
+from experiments.report import as_markdown_table, as_screen_table
+from experiments.study import Study, StudyOptions, Trained
+from experiments.tables import show
+from experiments.variants import FULL, PLAIN, SESSIONS
+from macsgr_jax.checkpoint import load_description, load_params
+from macsgr_jax.config import PRESETS
+from macsgr_jax.data.corpus import SPLITS, hold_out_validation
+from macsgr_jax.errors import InputError
+from macsgr_jax.files import write_text
+from macsgr_jax.metrics import NUM_BINS
+from macsgr_jax.models import build_network
+from macsgr_jax.settings import from_json, override
+from macsgr_jax.significance import weighted_f1
+from macsgr_jax.task import prepare
+from macsgr_jax.train import predict
+
+TITLES = {
+    "sessions": "Each session of IEMOCAP left out",
+    "selection": "Epochs chosen by the validation split and by the test split",
+    "scenes": "Scripted and improvised dialogues of IEMOCAP",
+    "calibration": "Are confident utterances right more often?",
+    "noise": "Do the fusion weights follow the modality that is damaged?",
+}
+CORPORA = {
+    "sessions": ("iemocap",),
+    "selection": ("iemocap", "meld", "mosi"),
+    "scenes": ("iemocap",),
+    "calibration": ("iemocap", "meld", "mosi"),
+    "noise": ("iemocap", "meld", "mosi"),
+}
+NOISE = (0.0, 0.5, 1.0, 2.0, 4.0)  # Standard deviations of a feature.
+COVERAGES = tuple(tenth / 10 for tenth in range(1, 11))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Protocol(StudyOptions):
+    """Measure the measuring: train what is not trained yet, test, write a table and, where there is one, a figure.
+
+    Attributes:
+        part: What to look at.
+    """
+
+    part: Literal["sessions", "selection", "scenes", "calibration", "noise"]
+
+
+def main(command: Protocol) -> None:
+    """Networks -> numbers -> protocol_PART.json -> protocol_PART.md and .png."""
+    study = Study(command)
+    corpora = study.choose(CORPORA[command.part])
+    measure: Callable[[Study, str], dict[str, Any]] = {
+        "sessions": leave_out_sessions,
+        "selection": choose_epochs,
+        "scenes": split_scenes,
+        "calibration": measure_calibration,
+        "noise": damage_modalities,
+    }[command.part]
+    parts = {corpus: measure(study, corpus) for corpus in corpora}
+    name = f"protocol_{command.part}"
+    numbers = {**describe_evidence("protocol", TITLES[command.part], study, corpora), "parts": parts}
+    write_evidence(study.results / f"{name}.json", numbers)
+    write_text(study.results / f"{name}.md", render_protocol(numbers))
+    if command.part in ("calibration", "noise"):
+        draw = draw_calibration if command.part == "calibration" else draw_noise
+        draw(numbers, study.results / f"{name}.png")
+    console = make_console()
+    for part in parts.values():
+        console.print(as_screen_table(part["head"], part["rows"]))
+    console.print(f"wrote {study.results / name}.*", highlight=False, soft_wrap=True)
+
+
+def leave_out_sessions(study: Study, corpus: str) -> dict[str, Any]:
+    """Each session as the test split in turn; the official validation dialogues of the others are left aside.
+
+    Raises:
+        InputError: the dialogues are not named after sessions.
+    """
+    whole = study.corpus(corpus)
+    sessions = find_sessions(whole)
+    if sessions is None:
+        raise InputError(f"{study.path(corpus)}: the names of its dialogues do not begin with {', '.join(SESSIONS)}")
+    train, validation, test = (SPLITS.index(split) for split in SPLITS)
+    numbers: dict[str, dict[str, list[float]]] = {"full": {}, "recurrence and classifier": {}}
+    for session in np.unique(sessions):
+        split = np.where(whole.split == validation, validation, train).astype(np.int8)
+        split[sessions == session] = test
+        name = f"{corpus}_{session.lower()}"
+        study.derive(name, corpus, split)
+        for variant, settings, key in ((FULL, (), "full"), ("plain", PLAIN, "recurrence and classifier")):
+            numbers[key][str(session)] = study.train(name, variant, settings).scores("waf1")
+    rows = [
+        [name, *map(show, of_sessions.values()), show(np.mean(list(of_sessions.values()), axis=0).tolist())]
+        for name, of_sessions in numbers.items()
+    ]
+    return {"head": ["WAF1", *map(str, np.unique(sessions)), "mean"], "rows": rows, "networks": numbers}
+
+
+def choose_epochs(study: Study, corpus: str) -> dict[str, Any]:
+    """The same training with the test split in the place of the validation split shows its score after each epoch."""
+    split = study.corpus(corpus).split
+    validation, test = (SPLITS.index(name) for name in ("validation", "test"))
+    if not np.any(split == validation):
+        # The network holds out training dialogues by itself; the same ones have to stay out of its sight here.
+        data = override(PRESETS["default"], study.settings(corpus)).data
+        split = hold_out_validation(study.corpus(corpus), data.validation_share, data.validation_seed).split
+    seen, swapped = f"{corpus}_official", f"{corpus}_swapped"
+    study.derive(seen, corpus, split)
+    study.derive(swapped, corpus, np.where(split == test, validation, np.where(split == validation, test, split)))
+    curves = {
+        name: np.array([seed["curves"]["validation_waf1"] for seed in study.train(source, FULL).network["seeds"]])
+        for name, source in (("validation", seen), ("test", swapped))
+    }
+    runs = np.arange(len(curves["test"]))
+    chosen = {
+        "last epoch": curves["test"][:, -1],
+        "best epoch on the validation split": curves["test"][runs, curves["validation"].argmax(axis=1)],
+        "best epoch on the test split": curves["test"].max(axis=1),
+    }
+    rows = [[name, show(scores.tolist())] for name, scores in chosen.items()]
+    return {
+        "head": ["weights of the", "test WAF1"],
+        "rows": rows,
+        "chosen": {name: scores.tolist() for name, scores in chosen.items()},
+    }
+
+
+def split_scenes(study: Study, corpus: str) -> dict[str, Any]:
+    """Scores over the scripted and over the improvised dialogues of the test split."""
+    trained = study.train(corpus, FULL)
+    scripted = np.array(["script" in name for name in trained.corpus.dialogue_names])
+    of_utterance = np.repeat(scripted, trained.corpus.lengths)[trained.utterances]
+    rows, numbers = [], {}
+    for name, kept in (("scripted", of_utterance), ("improvised", ~of_utterance)):
+        classes = np.eye(trained.corpus.num_classes)
+        gold, said = classes[trained.labels[kept]], classes[trained.predicted[:, kept]]
+        waf1 = weighted_f1(np.einsum("uc,sud->scd", gold, said)).tolist()
+        numbers[name] = {"utterances": int(kept.sum()), "waf1": waf1}
+        rows.append([name, str(kept.sum()), show(waf1)])
+    return {"head": ["", "utterances", "WAF1"], "rows": rows, "scenes": numbers}
+
+
+def measure_calibration(study: Study, corpus: str) -> dict[str, Any]:
+    """Reliability by the largest probability, and accuracy of the most confident utterances."""
+    trained = study.train(corpus, FULL)
+    confidence = trained.probabilities.max(axis=-1)
+    right = trained.predicted == trained.labels
+    bins = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
+    reliability = [
+        {"confidence": float(confidence[bins == place].mean()), "accuracy": float(right[bins == place].mean())}
+        | {"utterances": int((bins == place).sum())}
+        for place in range(NUM_BINS)
+        if np.any(bins == place)
+    ]
+    order = np.argsort(-confidence, axis=1)
+    sorted_right = np.take_along_axis(right, order, axis=1)
+    kept = [max(1, round(coverage * right.shape[1])) for coverage in COVERAGES]
+    accuracy = [sorted_right[:, :count].mean(axis=1).tolist() for count in kept]
+    ece = trained.scores("ece")
+    chosen = [0, 4, 9]
+    row = [show(ece), *(show(accuracy[place]) for place in chosen)]
+    return {
+        "head": ["ECE", *(f"accuracy of the surest {100 * COVERAGES[place]:.0f} %" for place in chosen)],
+        "rows": [row],
+        "ece": ece,
+        "reliability": reliability,
+        "coverage": list(COVERAGES),
+        "accuracy": accuracy,
+    }
+
+
+def damage_modalities(study: Study, corpus: str) -> dict[str, Any]:
+    """Noise on one modality of the test split: the score, and the weight that the network gives this modality."""
+    trained = study.train(corpus, FULL)
+    modalities = sorted(trained.network["features"])
+    measured = {
+        modality: [_score_with_noise(trained, place, modality, size) for size in NOISE]
+        for place, modality in enumerate(modalities)
+    }
+    numbers = {
+        modality: {name: [one[name] for one in levels] for name in ("waf1", "weight")}
+        for modality, levels in measured.items()
+    }
+    rows = [
+        [f"{modality}, {name}", *(show(values) for values in scores)]
+        for modality, of_modality in numbers.items()
+        for name, scores in of_modality.items()
+    ]
+    head = ["noise on", *(f"{size:g} deviations" for size in NOISE)]
+    return {"head": head, "rows": rows, "noise": list(NOISE), "modalities": numbers}
+
+
+def _score_with_noise(trained: Trained, place: int, modality: str, size: float) -> dict[str, list[float]]:
+    """WAF1 and the mean weight of the modality, a value a seed."""
+    folder = trained.folder / "checkpoints" / "full"
+    description, standardizer = load_description(folder)
+    config = from_json(description["config"])
+    task = prepare(trained.corpus, config, standardizer)
+    features = dict(task.utterances.features)
+    noise = np.random.default_rng(0).standard_normal(features[modality].shape, np.float32)
+    features[modality] = features[modality] + size * noise
+    damaged = task.utterances._replace(features=features)
+    rows = task.evaluation_rows("test")
+    network = build_network(config.model, task.corpus.num_classes)
+    classes = np.eye(task.corpus.num_classes)
+    gold = classes[task.corpus.labels[rows[rows >= 0]]]
+    scores: dict[str, list[float]] = {"waf1": [], "weight": []}
+    for seed in trained.network["seeds"]:
+        params, _ = load_params(folder / f"seed_{seed['seed']}", config.train.checkpoint)
+        said = predict(params, damaged, jnp.asarray(rows), network=network)
+        predicted = classes[np.asarray(said.probabilities)[rows >= 0].argmax(axis=-1)]
+        scores["waf1"].append(float(weighted_f1(gold.T @ predicted)))
+        scores["weight"].append(float(np.asarray(said.weights)[:, place][rows >= 0].mean()))
+    return scores
+
+
+def render_protocol(numbers: dict[str, Any]) -> str:
+    """The Markdown of the JSON file."""
+    lines = [
+        f"# {numbers['title']}",
+        "",
+        f"Percent, mean ± deviation over {numbers['seeds']} seeds, {numbers['date']},",
+        f"made by `{numbers['command']}`.",
+    ]
+    for name, part in numbers["parts"].items():
+        lines += ["", f"## {numbers['corpora'][name]['name']}", "", as_markdown_table(part["head"], part["rows"])]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(run_script("experiments.protocol", Protocol, main))
