@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 SEEDS ?= 2
 OUT ?= runs/synthetic
 
-.PHONY: train test lint types lock clean
+.PHONY: train test report lint types lock clean
 
 train: $(VENV)/ready  ## Train and evaluate on the embedded corpus, print the table, write a report.
 	$(BIN)/python -m experiments.train --corpus synthetic --seeds $(SEEDS) --single-modalities --overwrite --out $(OUT)
 
 test: $(VENV)/ready  ## The test suite without the slow part (`make test ARGS="-m slow"` runs that).
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+report: $(VENV)/ready  ## The page of all results, and the README's results section, from results/*.json.
+	$(BIN)/python -m experiments.report --readme README.md
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 
 from experiments.commandline import make_console, run_script
 from experiments.evidence import describe_evidence, write_evidence
-from experiments.report import as_markdown_table, as_screen_table
+from experiments.rendering import as_markdown_table, as_screen_table
 from experiments.study import Study, StudyOptions
 from experiments.tables import show
 from experiments.variants import FULL, PLAIN, SESSIONS

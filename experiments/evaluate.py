@@ -11,7 +11,7 @@ import tyro
 from experiments.commandline import make_console, run_script
 from experiments.corpora import SYNTHETIC, read_corpus
 from experiments.evaluation import evaluate_split
-from experiments.report import as_screen_table
+from experiments.rendering import as_screen_table
 from experiments.results import SCALARS
 from macsgr_jax.checkpoint import load_description, load_params
 from macsgr_jax.errors import InputError

@@ -12,7 +12,7 @@ from experiments.baselines import find_sessions
 from experiments.commandline import make_console, run_script
 from experiments.evidence import describe_evidence, write_evidence
 from experiments.figure_plots import draw_calibration, draw_noise
-from experiments.report import as_markdown_table, as_screen_table
+from experiments.rendering import as_markdown_table, as_screen_table
 from experiments.study import Study, StudyOptions, Trained
 from experiments.tables import show
 from experiments.variants import FULL, PLAIN, SESSIONS

@@ -7,7 +7,7 @@ from typing import Any
 from experiments.commandline import make_console, run_script
 from experiments.evidence import describe_evidence, write_evidence
 from experiments.quoted import SCORES
-from experiments.report import as_screen_table
+from experiments.rendering import as_screen_table
 from experiments.study import Study, StudyOptions
 from experiments.tables import compare_with_full, render_table
 from experiments.variants import FULL

@@ -1,132 +1,180 @@
-"""Tables of a results file, for the screen and for report.md."""
+"""One self-contained HTML page of all that lies in results/, and the README's results section, from the same files."""
 
+import base64
+import dataclasses
+import html
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from experiments.commandline import make_console, run_script
+from experiments.rendering import as_markdown_table
+from macsgr_jax.errors import InputError
+from macsgr_jax.files import write_text
 
-HEADS = {"waa": "WAA", "waf1": "WAF1", "macro_f1": "macro-F1", "uar": "UAR", "nll": "NLL", "ece": "ECE"}
-NOT_PERCENT = ("nll",)
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+ORDER = ("table_", "baselines", "protocol_", "readings", "figure_")
+# The row of each table that the README quotes, by the corpus.
+SUMMARY = {"iemocap": "table_1", "meld": "table_2", "mosi": "table_3"}
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 0 auto; padding: 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
+th, td { padding: 0.25rem 0.75rem; border-bottom: 1px solid #8886; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+img { max-width: 100%; background: white; }
+code { overflow-wrap: anywhere; }
+.made { font-size: 0.85rem; opacity: 0.8; }
+"""
 
 
-def show_score(name: str, value: dict[str, Any]) -> str:
-    """Mean and standard deviation of a score, in percent where it is a share."""
-    if value["mean"] is None:
-        return "diverged"
-    if name in NOT_PERCENT:
-        return f"{value['mean']:.3f} ± {value['std']:.3f}"
-    return f"{100 * value['mean']:.1f} ± {100 * value['std']:.1f}"
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Put all tables and figures of a folder onto one page, and the main figures into the README.
+
+    Attributes:
+        results: The folder that the other commands wrote to.
+        out: The page.
+        readme: Whose results section is rewritten; none by default.
+    """
+
+    results: Path = Path("results")
+    out: Path = Path("results/report.html")
+    readme: Path | None = None
 
 
-def score_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the main table: the test scores of every network, then what they are compared with.
+def main(command: Report) -> None:
+    """results/*.json -> report.html and README.md."""
+    found = read_results(command.results)
+    page = render_page(found, command.results)
+    readme = None if command.readme is None else rewrite_readme(command.readme, found)
+    write_text(command.out, page)
+    if command.readme is not None and readme is not None:
+        write_text(command.readme, readme)
+    console = make_console()
+    console.print(f"wrote {command.out}: {', '.join(found)}", highlight=False, soft_wrap=True)
+
+
+def read_results(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every JSON file of a folder by its stem: tables first, figures last.
+
+    Raises:
+        InputError: there is none, or one is damaged.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.json"), key=lambda path: (_rank(path.stem), path.stem)):
+        try:
+            found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{path} is damaged ({error}): make it again") from None
+    if not found:
+        raise InputError(f"{folder} holds no results: run experiments.tables or experiments.figures first")
+    return found
+
+
+def render_page(found: dict[str, dict[str, Any]], folder: Path) -> str:
+    """The page, with its pictures in it.
 
     Args:
-        results: a results file.
+        found: stem -> numbers.
+        folder: of the pictures.
 
     Returns:
-        Column names and cells.
+        HTML.
     """
-    rows = [
-        [_network_name(name, network), *(show_score(score, network["summary"]["test"][score]) for score in HEADS)]
-        for name, network in results["networks"].items()
-    ]
-    for name, reference in results["reference"].items():
-        rows.append([name, *(f"{100 * reference[score]:.1f}" if score in reference else "" for score in HEADS)])
-    return ["test split", *HEADS.values()], rows
+    links = " · ".join(f'<a href="#{stem}">{_escape(_title(stem, found[stem]))}</a>' for stem in found)
+    sections = "".join(render_section(stem, numbers, folder) for stem, numbers in found.items())
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>MA-CMU-SGRNet in JAX: results</title>
+<style>{STYLE}</style>
+<h1>MA-CMU-SGRNet in JAX: results</h1>
+<p>Percent on the test split where nothing else is said. The paper's numbers were measured on other features.</p>
+<nav><p>{links}</p></nav>
+{sections}</html>
+"""
 
 
-def class_rows(network: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the table by emotion: accuracy (recall) and F1 on the test split.
+def render_section(stem: str, numbers: dict[str, Any], folder: Path) -> str:
+    """A table or a figure, and what made it."""
+    lines = [f'<section id="{stem}">', f"<h2>{_escape(_title(stem, numbers))}</h2>"]
+    for corpus, part in numbers["parts"].items():
+        if "rows" in part:
+            lines += [f"<h3>{_escape(numbers['corpora'][corpus]['name'])}</h3>", _render_table(part)]
+    picture = folder / f"{stem}.png"
+    if picture.is_file():
+        data = base64.b64encode(picture.read_bytes()).decode()
+        lines.append(f'<img alt="{_escape(numbers["title"])}" src="data:image/png;base64,{data}">')
+    corpora = ", ".join(f"{one['name']} (sha256 {one['sha256'][:12]}...)" for one in numbers["corpora"].values())
+    versions = ", ".join(f"{name} {numbers['versions'][name]}" for name in ("python", "jax", "flax"))
+    made = f"{numbers['date']}, {numbers['seeds']} seeds, {corpora}, {versions}, {numbers['device']['kind']}"
+    lines += [f'<p class="made"><code>{_escape(numbers["command"])}</code><br>{_escape(made)}</p>', "</section>"]
+    return "\n".join(lines) + "\n"
 
-    Args:
-        network: a network's part of the results file.
 
-    Returns:
-        Column names and cells.
+def summarize_results(found: dict[str, dict[str, Any]]) -> str:
+    """The README's results section: the network on each corpus, then the ablations, as Markdown."""
+    lines = []
+    for corpus, stem in SUMMARY.items():
+        if stem in found and corpus in found[stem]["parts"]:
+            numbers = found[stem]
+            part = numbers["parts"][corpus]
+            lines += [f"**{_title(stem, numbers)}** ({_describe(numbers)})", ""]
+            lines += [as_markdown_table(part["head"], part["rows"]), ""]
+    for stem in ("table_4", "table_5", "baselines"):
+        for corpus, part in found.get(stem, {"parts": {}})["parts"].items():
+            numbers = found[stem]
+            lines += [f"**{_title(stem, numbers)}, {numbers['corpora'][corpus]['name']}** ({_describe(numbers)})", ""]
+            lines += [as_markdown_table(part["head"], part["rows"]), ""]
+    return "\n".join(lines).rstrip()
+
+
+def rewrite_readme(path: Path, found: dict[str, dict[str, Any]]) -> str:
+    """The README with the results section made anew.
+
+    Raises:
+        InputError: it cannot be read, or the section is not marked in it.
     """
-    support = network["seeds"][0]["test"]["classes"]
-    rows = [
-        [
-            label,
-            f"{support[label]['support']:.0f}",
-            show_score("recall", values["recall"]),
-            show_score("f1", values["f1"]),
-        ]
-        for label, values in network["summary"]["test"]["classes"].items()
-    ]
-    return ["emotion", "utterances", "accuracy", "F1"], rows
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--readme {path} cannot be read ({error.strerror}): give the path of README.md") from None
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise InputError(
+            f"{path} does not have one line {BEGIN} and one line {END} after it: put them around the results"
+        )
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{summarize_results(found)}\n{END}{rest.split(END)[1]}"
 
 
-def describe_outcome(results: dict[str, Any]) -> list[str]:
-    """What the tables do not say at a glance: padding, and the share of the best possible score where that is known."""
-    full = results["networks"]["full"]
-    lines = [f"{100 * full['batch']['padding_share']:.1f} % of the slots of a training epoch are padding"]
-    if "best possible" in results["reference"]:
-        waf1 = full["summary"]["test"]["waf1"]["mean"]
-        share = waf1 / results["reference"]["best possible"]["waf1"]
-        lines.insert(0, f"the network's test WAF1 of {100 * waf1:.1f} is {100 * share:.1f} % of the best possible one")
-    return lines
+def _describe(numbers: dict[str, Any]) -> str:
+    return f"`{numbers['command']}`, {numbers['seeds']} seeds, {numbers['date']}"
 
 
-def as_screen_table(head: list[str], rows: list[list[str]]) -> Table:
-    """A table for rich."""
-    table = Table()
-    for index, name in enumerate(head):
-        table.add_column(name, no_wrap=index == 0, justify="left" if index == 0 else "right")
-    for row in rows:
-        table.add_row(*row)
-    return table
+def _title(stem: str, numbers: dict[str, Any]) -> str:
+    kind, _, number = stem.partition("_")
+    numeral = ("", "I", "II", "III", "IV", "V")
+    if kind == "table":
+        return f"Table {numeral[int(number)]}: {numbers['title']}"
+    return f"Fig. {number}: {numbers['title']}" if kind == "figure" else str(numbers["title"])
 
 
-def as_markdown_table(head: list[str], rows: list[list[str]]) -> str:
-    """A table for Markdown."""
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
+def _render_table(part: dict[str, Any]) -> str:
+    head = "".join(f"<th>{_escape(cell)}</th>" for cell in part["head"])
+    rows = "".join("<tr>" + "".join(f"<td>{_escape(cell)}</td>" for cell in row) + "</tr>" for row in part["rows"])
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def write_report(results: dict[str, Any]) -> str:
-    """report.md: the tables, the figures, and what was run.
-
-    Args:
-        results: a results file.
-
-    Returns:
-        Markdown.
-    """
-    corpus, full = results["corpus"], results["networks"]["full"]
-    splits = ", ".join(
-        f"{split} {size['dialogues']} dialogues of {size['utterances']} utterances"
-        for split, size in corpus["splits"].items()
-    )
-    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    device = results["device"]
-    batch = full["batch"]
-    chosen = {"best": "epoch of the best validation WAF1", "last": "last epoch"}[full["config"]["train"]["checkpoint"]]
-    notices = "".join(f"- {notice}\n" for notice in corpus["notices"])
-    return f"""# MA-CMU-SGRNet on {corpus["name"]}
-
-Percent, mean ± standard deviation over {len(full["seeds"])} seeds; NLL in nats. The weights are those of the {chosen};
-the test split was read once, after training.
-
-{as_markdown_table(*score_rows(results))}
-
-{as_markdown_table(*class_rows(full))}
-
-{"; ".join(describe_outcome(results))}.
-
-![confusion matrix](confusion.png)
-
-![learning curves](curves.png)
-
-## What was run
-
-- command: `{" ".join(results["command"])}`
-- corpus: {corpus["path"] or "generated"}, sha256 {corpus["sha256"]}
-- splits: {splits}
-- features: {"; ".join(f"{modality}: {', '.join(names)}" for modality, names in full["features"].items())}
-- batches: {batch["steps_per_epoch"]} steps an epoch, {batch["rows_per_step"]} rows of {batch["slots_per_row"]} slots
-- {full["seeds"][0]["parameters"]} parameters; {versions}; {device["count"]} x {device["kind"]} ({device["platform"]})
-{notices}"""
+def _escape(text: str) -> str:
+    return html.escape(text)
 
 
-def _network_name(name: str, network: dict[str, Any]) -> str:
-    return f"{' + '.join(network['features'])} (full)" if name == "full" else f"{name} only"
+def _rank(stem: str) -> int:
+    return next((place for place, prefix in enumerate(ORDER) if stem.startswith(prefix)), len(ORDER))
+
+
+if __name__ == "__main__":
+    sys.exit(run_script("experiments.report", Report, main))

@@ -18,7 +18,7 @@ from experiments.execution import plan_execution
 from experiments.folder import RESULTS_FILE, open_folder
 from experiments.interruption import StopRequests
 from experiments.points import Point, configure_point, draw_points, make_grid
-from experiments.report import HEADS, as_screen_table, show_score
+from experiments.rendering import HEADS, as_screen_table, show_score
 from experiments.results import describe_corpus
 from experiments.runs import Execution, History, Spec, train_network
 from experiments.sweep_plot import plot_sweep

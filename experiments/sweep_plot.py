@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from experiments.plots import COLOURS, save_figure
-from experiments.report import HEADS, NOT_PERCENT
+from experiments.rendering import HEADS, NOT_PERCENT
 
 MOST_PANELS_A_ROW = 3
 

@@ -11,7 +11,7 @@ import numpy as np
 from experiments.commandline import make_console, run_script
 from experiments.evidence import describe_evidence, write_evidence
 from experiments.quoted import SCORES, TABLE_1, TABLE_2, TABLE_5
-from experiments.report import as_markdown_table, as_screen_table
+from experiments.rendering import as_markdown_table, as_screen_table
 from experiments.study import Study, StudyOptions, Trained
 from experiments.variants import ABLATIONS, FULL, list_modalities
 from macsgr_jax.errors import InputError

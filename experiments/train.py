@@ -20,7 +20,7 @@ from experiments.execution import plan_execution
 from experiments.folder import RESULTS_FILE, open_folder
 from experiments.interruption import StopRequests
 from experiments.plots import plot_confusion, plot_curves
-from experiments.report import as_screen_table, class_rows, describe_outcome, score_rows, write_report
+from experiments.rendering import as_screen_table, class_rows, describe_outcome, score_rows, write_report
 from experiments.results import assemble, describe_corpus, describe_network
 from experiments.runs import Execution, Spec, train_network
 from macsgr_jax.checkpoint import load_params, save_description

@@ -18,7 +18,7 @@ from experiments.benchmark.shapes import SHAPES, Shape, make_corpus
 from experiments.benchmark.speed import measure_speed, require_torch
 from experiments.benchmark.tables import SCALE_HEAD, scale_row, speed_rows
 from experiments.commandline import describe_settings, make_console, run_script
-from experiments.report import as_screen_table
+from experiments.rendering import as_screen_table
 from experiments.results import describe_command, describe_machine
 from macsgr_jax.config import PRESETS, Config
 from macsgr_jax.data.corpus_file import load_corpus

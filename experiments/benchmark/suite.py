@@ -15,7 +15,7 @@ from experiments.benchmark.shapes import SHAPES, Shape, fill_corpus, make_corpus
 from experiments.commandline import make_console, run_script
 from experiments.execution import count_fitting_runs
 from experiments.points import configure_point, make_grid
-from experiments.report import as_markdown_table
+from experiments.rendering import as_markdown_table
 from experiments.results import describe_command, describe_machine
 from macsgr_jax.config import PRESETS, Config
 from macsgr_jax.files import write_json

@@ -1,0 +1,132 @@
+"""Tables of a results file, for the screen and for report.md."""
+
+from typing import Any
+
+from rich.table import Table
+
+HEADS = {"waa": "WAA", "waf1": "WAF1", "macro_f1": "macro-F1", "uar": "UAR", "nll": "NLL", "ece": "ECE"}
+NOT_PERCENT = ("nll",)
+
+
+def show_score(name: str, value: dict[str, Any]) -> str:
+    """Mean and standard deviation of a score, in percent where it is a share."""
+    if value["mean"] is None:
+        return "diverged"
+    if name in NOT_PERCENT:
+        return f"{value['mean']:.3f} ± {value['std']:.3f}"
+    return f"{100 * value['mean']:.1f} ± {100 * value['std']:.1f}"
+
+
+def score_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the main table: the test scores of every network, then what they are compared with.
+
+    Args:
+        results: a results file.
+
+    Returns:
+        Column names and cells.
+    """
+    rows = [
+        [_network_name(name, network), *(show_score(score, network["summary"]["test"][score]) for score in HEADS)]
+        for name, network in results["networks"].items()
+    ]
+    for name, reference in results["reference"].items():
+        rows.append([name, *(f"{100 * reference[score]:.1f}" if score in reference else "" for score in HEADS)])
+    return ["test split", *HEADS.values()], rows
+
+
+def class_rows(network: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table by emotion: accuracy (recall) and F1 on the test split.
+
+    Args:
+        network: a network's part of the results file.
+
+    Returns:
+        Column names and cells.
+    """
+    support = network["seeds"][0]["test"]["classes"]
+    rows = [
+        [
+            label,
+            f"{support[label]['support']:.0f}",
+            show_score("recall", values["recall"]),
+            show_score("f1", values["f1"]),
+        ]
+        for label, values in network["summary"]["test"]["classes"].items()
+    ]
+    return ["emotion", "utterances", "accuracy", "F1"], rows
+
+
+def describe_outcome(results: dict[str, Any]) -> list[str]:
+    """What the tables do not say at a glance: padding, and the share of the best possible score where that is known."""
+    full = results["networks"]["full"]
+    lines = [f"{100 * full['batch']['padding_share']:.1f} % of the slots of a training epoch are padding"]
+    if "best possible" in results["reference"]:
+        waf1 = full["summary"]["test"]["waf1"]["mean"]
+        share = waf1 / results["reference"]["best possible"]["waf1"]
+        lines.insert(0, f"the network's test WAF1 of {100 * waf1:.1f} is {100 * share:.1f} % of the best possible one")
+    return lines
+
+
+def as_screen_table(head: list[str], rows: list[list[str]]) -> Table:
+    """A table for rich."""
+    table = Table()
+    for index, name in enumerate(head):
+        table.add_column(name, no_wrap=index == 0, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def as_markdown_table(head: list[str], rows: list[list[str]]) -> str:
+    """A table for Markdown."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
+
+
+def write_report(results: dict[str, Any]) -> str:
+    """report.md: the tables, the figures, and what was run.
+
+    Args:
+        results: a results file.
+
+    Returns:
+        Markdown.
+    """
+    corpus, full = results["corpus"], results["networks"]["full"]
+    splits = ", ".join(
+        f"{split} {size['dialogues']} dialogues of {size['utterances']} utterances"
+        for split, size in corpus["splits"].items()
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    device = results["device"]
+    batch = full["batch"]
+    chosen = {"best": "epoch of the best validation WAF1", "last": "last epoch"}[full["config"]["train"]["checkpoint"]]
+    notices = "".join(f"- {notice}\n" for notice in corpus["notices"])
+    return f"""# MA-CMU-SGRNet on {corpus["name"]}
+
+Percent, mean ± standard deviation over {len(full["seeds"])} seeds; NLL in nats. The weights are those of the {chosen};
+the test split was read once, after training.
+
+{as_markdown_table(*score_rows(results))}
+
+{as_markdown_table(*class_rows(full))}
+
+{"; ".join(describe_outcome(results))}.
+
+![confusion matrix](confusion.png)
+
+![learning curves](curves.png)
+
+## What was run
+
+- command: `{" ".join(results["command"])}`
+- corpus: {corpus["path"] or "generated"}, sha256 {corpus["sha256"]}
+- splits: {splits}
+- features: {"; ".join(f"{modality}: {', '.join(names)}" for modality, names in full["features"].items())}
+- batches: {batch["steps_per_epoch"]} steps an epoch, {batch["rows_per_step"]} rows of {batch["slots_per_row"]} slots
+- {full["seeds"][0]["parameters"]} parameters; {versions}; {device["count"]} x {device["kind"]} ({device["platform"]})
+{notices}"""
+
+
+def _network_name(name: str, network: dict[str, Any]) -> str:
+    return f"{' + '.join(network['features'])} (full)" if name == "full" else f"{name} only"
