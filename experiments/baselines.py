@@ -15,21 +15,23 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from experiments.commandline import make_console, run_script
-from experiments.evidence import describe_evidence, write_evidence
-from experiments.rendering import as_markdown_table, as_screen_table
+from experiments.commandline import run_script
+from experiments.evidence import measure, publish
 from experiments.study import Study, StudyOptions
 from experiments.tables import show
 from experiments.variants import FULL, PLAIN, SESSIONS
 from macsgr_jax.data.corpus import Corpus, choose_features
 from macsgr_jax.data.standardize import fit_standardizer, standardize
-from macsgr_jax.files import write_text
 from macsgr_jax.significance import compare_over_dialogues, count_by_dialogue
 
 CORPORA = ("iemocap", "meld", "mosi")
 NEIGHBOURS = 10  # Each side, as far as the network's window goes.
 STRENGTHS = (0.0003, 0.003, 0.03, 0.3)
 FOLDS = 4
+REMARKS = (
+    "The strength of the linear models is chosen by cross-validation on the training split: the sessions of IEMOCAP,",
+    "otherwise quarters of the dialogues.",
+)
 MODELS = ("majority", "scenario", "linear", "linear, averaged context", "SVM, words in context")
 
 # The labels of the training rows of a fold -> what the model says of the rows of another.
@@ -59,15 +61,8 @@ class Outcome:
 def main(command: Baselines) -> None:
     """Models and networks -> scores -> baselines.json -> baselines.md."""
     study = Study(command)
-    corpora = study.choose(CORPORA)
-    parts = {corpus: compare_models(study, corpus) for corpus in corpora}
-    numbers = {**describe_evidence("baselines", "Simple models", study, corpora), "parts": parts}
-    write_evidence(study.results / "baselines.json", numbers)
-    write_text(study.results / "baselines.md", render_baselines(numbers))
-    console = make_console()
-    for part in parts.values():
-        console.print(as_screen_table(part["head"], part["rows"]))
-    console.print(f"wrote {study.results / 'baselines'}.json and .md", highlight=False, soft_wrap=True)
+    numbers = measure(study, study.choose(CORPORA), "baselines", "Simple models beside the network", compare_models)
+    publish(study.results, "baselines", numbers, REMARKS)
 
 
 def compare_models(study: Study, corpus_name: str) -> dict[str, Any]:
@@ -249,20 +244,6 @@ def gather_words(corpus: Corpus) -> tuple[list[str], list[str], list[str]]:
             same[row] = " ".join(own[n] for n in mine)
             others[row] = " ".join(own[n] for n in near if n not in mine)
     return own, same, others
-
-
-def render_baselines(numbers: dict[str, Any]) -> str:
-    """The Markdown of the JSON file."""
-    lines = [
-        "# Simple models beside the network",
-        "",
-        f"Percent on the test split, {numbers['date']}, made by `{numbers['command']}`.",
-        f"Networks: mean ± deviation over {numbers['seeds']} seeds. The strength of the linear models is chosen by",
-        "cross-validation on the training split: the sessions of IEMOCAP, otherwise quarters of the dialogues.",
-    ]
-    for name, part in numbers["parts"].items():
-        lines += ["", f"## {numbers['corpora'][name]['name']}", "", as_markdown_table(part["head"], part["rows"])]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

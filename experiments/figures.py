@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.manifold import TSNE
 
-from experiments.commandline import make_console, run_script
-from experiments.evidence import describe_evidence, write_evidence
+from experiments.commandline import run_script
+from experiments.evidence import measure, publish
 from experiments.figure_plots import DRAW
 from experiments.nodes import chance_purity, compute_nodes, measure_clusters
 from experiments.study import Study, StudyOptions
@@ -49,17 +49,8 @@ def main(command: Figures) -> None:
         7: place_nodes,
         8: score_lambdas,
     }[command.figure]
-    parts = {corpus: make(study, corpus) for corpus in corpora}
-    name = f"figure_{command.figure}"
-    numbers = {**describe_evidence("figure", TITLES[command.figure], study, corpora), "parts": parts}
-    # The picture of Fig. 7 has thousands of dots; its JSON file keeps what they were measured to be.
-    kept = {
-        corpus: {key: value for key, value in part.items() if not key.startswith("dots")}
-        for corpus, part in parts.items()
-    }
-    write_evidence(study.results / f"{name}.json", {**numbers, "parts": kept})
-    DRAW[command.figure](numbers, study.results / f"{name}.png")
-    make_console().print(f"wrote {study.results / name}.json and .png", highlight=False, soft_wrap=True)
+    numbers = measure(study, corpora, "figure", TITLES[command.figure], make)
+    publish(study.results, f"figure_{command.figure}", numbers, draw=DRAW[command.figure])
 
 
 def count_confusion(study: Study, corpus: str) -> dict[str, Any]:
@@ -117,6 +108,7 @@ def place_nodes(study: Study, corpus: str) -> dict[str, Any]:
         "labels": list(full.corpus.label_names),
         "stages": measured,
         "chance_purity": chance_purity(full.labels),
+        # Thousands of numbers, which the picture holds and the JSON file does not.
         "dots": dots,
         "dots_labels": full.labels,
     }

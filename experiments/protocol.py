@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.baselines import find_sessions
-from experiments.commandline import make_console, run_script
-from experiments.evidence import describe_evidence, write_evidence
+from experiments.commandline import run_script
+from experiments.evidence import measure, publish
 from experiments.figure_plots import draw_calibration, draw_noise
-from experiments.rendering import as_markdown_table, as_screen_table
 from experiments.study import Study, StudyOptions, Trained
 from experiments.tables import show
 from experiments.variants import FULL, PLAIN, SESSIONS
@@ -20,7 +19,6 @@ from macsgr_jax.checkpoint import load_description, load_params
 from macsgr_jax.config import PRESETS
 from macsgr_jax.data.corpus import SPLITS, hold_out_validation
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_text
 from macsgr_jax.metrics import NUM_BINS
 from macsgr_jax.models import build_network
 from macsgr_jax.settings import from_json, override
@@ -60,26 +58,16 @@ class Protocol(StudyOptions):
 def main(command: Protocol) -> None:
     """Networks -> numbers -> protocol_PART.json -> protocol_PART.md and .png."""
     study = Study(command)
-    corpora = study.choose(CORPORA[command.part])
-    measure: Callable[[Study, str], dict[str, Any]] = {
+    part: Callable[[Study, str], dict[str, Any]] = {
         "sessions": leave_out_sessions,
         "selection": choose_epochs,
         "scenes": split_scenes,
         "calibration": measure_calibration,
         "noise": damage_modalities,
     }[command.part]
-    parts = {corpus: measure(study, corpus) for corpus in corpora}
-    name = f"protocol_{command.part}"
-    numbers = {**describe_evidence("protocol", TITLES[command.part], study, corpora), "parts": parts}
-    write_evidence(study.results / f"{name}.json", numbers)
-    write_text(study.results / f"{name}.md", render_protocol(numbers))
-    if command.part in ("calibration", "noise"):
-        draw = draw_calibration if command.part == "calibration" else draw_noise
-        draw(numbers, study.results / f"{name}.png")
-    console = make_console()
-    for part in parts.values():
-        console.print(as_screen_table(part["head"], part["rows"]))
-    console.print(f"wrote {study.results / name}.*", highlight=False, soft_wrap=True)
+    draw = {"calibration": draw_calibration, "noise": draw_noise}.get(command.part)
+    numbers = measure(study, study.choose(CORPORA[command.part]), "protocol", TITLES[command.part], part)
+    publish(study.results, f"protocol_{command.part}", numbers, draw=draw)
 
 
 def leave_out_sessions(study: Study, corpus: str) -> dict[str, Any]:
@@ -224,19 +212,6 @@ def _score_with_noise(trained: Trained, place: int, modality: str, size: float) 
         scores["waf1"].append(float(weighted_f1(gold.T @ predicted)))
         scores["weight"].append(float(np.asarray(said.weights)[:, place][rows >= 0].mean()))
     return scores
-
-
-def render_protocol(numbers: dict[str, Any]) -> str:
-    """The Markdown of the JSON file."""
-    lines = [
-        f"# {numbers['title']}",
-        "",
-        f"Percent, mean ± deviation over {numbers['seeds']} seeds, {numbers['date']},",
-        f"made by `{numbers['command']}`.",
-    ]
-    for name, part in numbers["parts"].items():
-        lines += ["", f"## {numbers['corpora'][name]['name']}", "", as_markdown_table(part["head"], part["rows"])]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

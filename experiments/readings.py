@@ -4,15 +4,13 @@ import dataclasses
 import sys
 from typing import Any
 
-from experiments.commandline import make_console, run_script
-from experiments.evidence import describe_evidence, write_evidence
+from experiments.commandline import run_script
+from experiments.evidence import measure, publish
 from experiments.quoted import SCORES
-from experiments.rendering import as_screen_table
 from experiments.study import Study, StudyOptions
-from experiments.tables import compare_with_full, render_table
+from experiments.tables import REMARKS, compare_with_full
 from experiments.variants import FULL
 from macsgr_jax.config import LITERAL, Config
-from macsgr_jax.files import write_text
 from macsgr_jax.settings import setting_names
 
 CORPORA = ("iemocap", "meld", "mosi")
@@ -36,18 +34,13 @@ class Readings(StudyOptions):
 def main(command: Readings) -> None:
     """Networks -> scores and tests -> readings.json -> readings.md."""
     study = Study(command)
-    corpora = study.choose(CORPORA)
     readings = list_readings()
-    parts: dict[str, Any] = {
-        corpus: compare_with_full(study, corpus, readings, {FULL: SCORES[corpus][FULL]}) for corpus in corpora
-    }
-    numbers = {**describe_evidence("table", "Readings of the paper", study, corpora), "parts": parts}
-    write_evidence(study.results / "readings.json", numbers)
-    write_text(study.results / "readings.md", render_table(numbers))
-    console = make_console()
-    for part in parts.values():
-        console.print(as_screen_table(part["head"], part["rows"]))
-    console.print(f"wrote {study.results / 'readings'}.json and .md", highlight=False, soft_wrap=True)
+
+    def compare(study: Study, corpus: str) -> dict[str, Any]:
+        return compare_with_full(study, corpus, readings, {FULL: SCORES[corpus][FULL]})
+
+    numbers = measure(study, study.choose(CORPORA), "table", "Readings of the paper", compare)
+    publish(study.results, "readings", numbers, REMARKS)
 
 
 def list_readings() -> dict[str, tuple[str, ...]]:

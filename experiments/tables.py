@@ -8,14 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experiments.commandline import make_console, run_script
-from experiments.evidence import describe_evidence, write_evidence
+from experiments.commandline import run_script
+from experiments.evidence import measure, publish
 from experiments.quoted import SCORES, TABLE_1, TABLE_2, TABLE_5
-from experiments.rendering import as_markdown_table, as_screen_table
 from experiments.study import Study, StudyOptions, Trained
 from experiments.variants import ABLATIONS, FULL, list_modalities
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_text
 from macsgr_jax.metrics import summarize
 from macsgr_jax.significance import (
     adjust,
@@ -26,6 +24,11 @@ from macsgr_jax.significance import (
 )
 
 ALPHA = 0.05
+REMARKS = (
+    "The paper's numbers were measured on other features.",
+    "p: two-sided, after Holm's correction in the corpus; over seeds by the paired t-test, over dialogues by a",
+    "paired bootstrap of 10,000 resamples. † and ‡: full is better over seeds, over dialogues, p < 0.05.",
+)
 TITLES = {
     1: "IEMOCAP by emotion",
     2: "MELD by emotion",
@@ -58,16 +61,8 @@ def main(command: Tables) -> None:
         4: tabulate_ablations,
         5: tabulate_modalities,
     }[command.table]
-    parts = {corpus: make(study, corpus) for corpus in corpora}
-    name = f"table_{command.table}"
-    numbers = {**describe_evidence("table", TITLES[command.table], study, corpora), "parts": parts}
-    write_evidence(study.results / f"{name}.json", numbers)
-    text = render_table(numbers)
-    write_text(study.results / f"{name}.md", text)
-    console = make_console()
-    for part in parts.values():
-        console.print(as_screen_table(part["head"], part["rows"]))
-    console.print(f"wrote {study.results / name}.json and .md", highlight=False, soft_wrap=True)
+    numbers = measure(study, corpora, "table", TITLES[command.table], make)
+    publish(study.results, f"table_{command.table}", numbers, REMARKS if command.table > 3 else REMARKS[:1])
 
 
 def tabulate_emotions(study: Study, corpus: str) -> dict[str, Any]:
@@ -211,27 +206,6 @@ def compare(full: Trained, others: Sequence[Trained]) -> list[dict[str, Any]]:
         {"difference": test.difference, "low": test.low, "high": test.high, "seeds_p": of_seeds, "dialogues_p": p_value}
         for test, of_seeds, p_value in zip(over_dialogues, seeds_p, dialogues_p, strict=True)
     ]
-
-
-def render_table(numbers: dict[str, Any]) -> str:
-    """The Markdown of a table's JSON file."""
-    seeds = numbers["seeds"]
-    lines = [
-        f"# {numbers['title']}",
-        "",
-        f"Percent on the test split, mean ± deviation over {seeds} seed{'s' * (seeds > 1)}, {numbers['date']},",
-        f"made by `{numbers['command']}`. The paper's numbers were measured on other features.",
-    ]
-    if any("networks" in part for part in numbers["parts"].values()):
-        lines += [
-            "",
-            "p: two-sided, after Holm's correction in the corpus; over seeds by the paired t-test, over dialogues by a",
-            "paired bootstrap of 10,000 resamples. † and ‡: full is better over seeds, over dialogues, p < 0.05.",
-        ]
-    for name, part in numbers["parts"].items():
-        corpus = numbers["corpora"][name]
-        lines += ["", f"## {corpus['name']}", "", as_markdown_table(part["head"], part["rows"])]
-    return "\n".join(lines) + "\n"
 
 
 def show(values: Sequence[float]) -> str:

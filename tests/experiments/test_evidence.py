@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score
 from experiments.baselines import Baselines, average_context, name_scenarios, train_models
 from experiments.baselines import main as baselines
 from experiments.commandline import run_script
+from experiments.evidence import render
 from experiments.figures import Figures
 from experiments.figures import main as figures
 from experiments.protocol import Protocol
@@ -20,7 +21,7 @@ from experiments.protocol import main as protocol
 from experiments.readings import Readings, list_readings
 from experiments.readings import main as readings
 from experiments.study import Study, StudyOptions, Trained, name_folder
-from experiments.tables import Tables, render_table
+from experiments.tables import REMARKS, Tables
 from experiments.tables import main as tables
 from experiments.variants import ABLATIONS, FULL, list_alignments
 from macsgr_jax.data.corpus import Corpus
@@ -103,10 +104,10 @@ def test_emotions(run: Callable[..., dict[str, Any]], full: Trained, folder: Pat
     assert {name: values["f1"] for name, values in found.items()} == {n: [v["f1"]] for n, v in classes.items()}
     assert numbers["seeds"] == 1 and numbers["corpora"]["iemocap"]["sha256"] == full.corpus.sha256
     text = (folder / "results" / "table_1.md").read_text(encoding="utf-8")
-    assert text == render_table(numbers)
+    assert text == render(numbers, REMARKS[:1])
     waf1 = 100 * full.scores("waf1")[0]
     assert f"| WAA, WAF1 | {100 * full.scores('waa')[0]:.1f} | {waf1:.1f} | 72.4 | 71.6 |" in text
-    assert "over 1 seed, 20" in text and str(folder) not in json.dumps(numbers["corpora"])
+    assert "over 1 seed; 20" in text and str(folder) not in json.dumps(numbers["corpora"])
 
 
 def test_meld_has_no_accuracy_to_quote(run: Callable[..., dict[str, Any]]) -> None:
