@@ -135,6 +135,17 @@ def find_sessions(corpus: Corpus) -> np.ndarray | None:
     return None if None in sessions else np.array(sessions)
 
 
+def assign_folds(corpus: Corpus) -> np.ndarray:
+    """What is left out together in cross-validation: i64[dialogues], the session, otherwise a quarter at random."""
+    sessions = find_sessions(corpus)
+    if sessions is not None:
+        return np.unique(sessions, return_inverse=True)[1]
+    folds = np.zeros(corpus.num_dialogues, np.int64)
+    training = corpus.dialogues_of("train")
+    folds[training] = np.random.default_rng(0).permutation(len(training)) % FOLDS
+    return folds
+
+
 def name_scenarios(corpus: Corpus) -> np.ndarray:
     """The scenario and the speaker's role of each utterance: Ses01F_impro04 is played in every session."""
     scenario = np.array([name.split("_", 1)[-1] for name in corpus.dialogue_names])
@@ -161,14 +172,7 @@ def _fit(corpus: Corpus, predict: Predict, strengths: tuple[float, ...]) -> Outc
     """Choose the strength on the training split alone, then train on all of it and read the test split once."""
     train, test = corpus.utterances_of("train"), corpus.utterances_of("test")
     dialogue = np.repeat(np.arange(corpus.num_dialogues), corpus.lengths)
-    sessions = find_sessions(corpus)
-    training = corpus.dialogues_of("train")
-    fold_of = np.zeros(corpus.num_dialogues, int)
-    if sessions is not None:
-        fold_of = np.unique(sessions, return_inverse=True)[1]
-    else:
-        fold_of[training] = np.random.default_rng(0).permutation(len(training)) % FOLDS
-    fold = fold_of[dialogue]
+    fold = assign_folds(corpus)[dialogue]
 
     def cross_validate(strength: float) -> list[float]:
         scores = []

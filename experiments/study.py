@@ -18,7 +18,7 @@ import tyro
 from experiments import train
 from experiments.folder import RESULTS_FILE
 from experiments.variants import CORPUS_SETTINGS
-from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.corpus import Corpus, keep_dialogues
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.errors import InputError
 
@@ -159,11 +159,12 @@ class Study:
         Args:
             name: of the new corpus.
             source: of the other one.
-            split: i8[dialogues], index into SPLITS.
+            split: i8[dialogues], index into SPLITS; dialogues of -1 are left out.
         """
         corpus = dataclasses.replace(self.corpus(source), name=name, split=split)
+        corpus = keep_dialogues(corpus, np.flatnonzero(split >= 0))
         self._sources[name] = source
-        if not self.path(name).is_file() or not np.array_equal(self.corpus(name).split, split):
+        if not self.path(name).is_file() or not np.array_equal(self.corpus(name).split, corpus.split):
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
             save_corpus(corpus, self.path(name))
             self._corpora.pop(name, None)

@@ -114,6 +114,31 @@ def hold_out_validation(corpus: Corpus, share: float, seed: int) -> Corpus:
     return dataclasses.replace(corpus, split=split, notices=(*corpus.notices, notice))
 
 
+def keep_dialogues(corpus: Corpus, dialogues: np.ndarray) -> Corpus:
+    """A corpus of some of the dialogues, with everything else as it is.
+
+    Args:
+        corpus: of which.
+        dialogues: i64[...], which ones, in the order of the corpus.
+
+    Returns:
+        The corpus; its sha256 is still that of the file.
+    """
+    rows = np.concatenate([np.arange(corpus.offsets[d], corpus.offsets[d + 1]) for d in dialogues])
+    return dataclasses.replace(
+        corpus,
+        features={name: values[rows] for name, values in corpus.features.items()},
+        measured={name: values[rows] for name, values in corpus.measured.items()},
+        labels=corpus.labels[rows],
+        speakers=corpus.speakers[rows],
+        offsets=np.concatenate([[0], np.cumsum(corpus.lengths[dialogues])]),
+        dialogue_names=tuple(corpus.dialogue_names[d] for d in dialogues),
+        split=corpus.split[dialogues],
+        utterance_ids=tuple(corpus.utterance_ids[row] for row in rows),
+        texts=None if corpus.texts is None else tuple(corpus.texts[row] for row in rows),
+    )
+
+
 def choose_features(corpus: Corpus, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Group feature sets by modality.
 

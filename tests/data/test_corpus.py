@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from macsgr_jax.data.corpus import Corpus, choose_features, hold_out_validation
+from macsgr_jax.data.corpus import Corpus, choose_features, hold_out_validation, keep_dialogues
 from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.errors import InputError
+from tests.corpora import make_corpus
 from tests.data.small_corpus import NAN, load_changed, write
 
 
@@ -77,3 +78,16 @@ def test_choose_features(tmp_path: Path) -> None:
         choose_features(corpus, ("zzz",))
     with pytest.raises(InputError, match="text_a is given twice"):
         choose_features(corpus, ("text_a", "text_b", "text_a"))
+
+
+def test_kept_dialogues_bring_everything_of_theirs() -> None:
+    corpus = make_corpus((3, 1, 4, 2), ("train", "validation", "test", "train"))
+    kept = keep_dialogues(corpus, np.array([0, 2]))
+    rows = [0, 1, 2, 4, 5, 6, 7]
+    assert kept.offsets.tolist() == [0, 3, 7] and kept.dialogue_names == ("talk0", "talk2")
+    assert kept.split.tolist() == [0, 2] and kept.utterance_ids == tuple(corpus.utterance_ids[row] for row in rows)
+    for of_both in ("labels", "speakers"):
+        np.testing.assert_array_equal(getattr(kept, of_both), getattr(corpus, of_both)[rows])
+    for of_both in ("features", "measured"):
+        for name, values in getattr(corpus, of_both).items():
+            np.testing.assert_array_equal(getattr(kept, of_both)[name], values[rows])

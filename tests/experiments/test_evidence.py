@@ -12,6 +12,8 @@ from sklearn.metrics import f1_score
 
 from experiments.baselines import Baselines, average_context, name_scenarios, train_models
 from experiments.baselines import main as baselines
+from experiments.choose import Choose
+from experiments.choose import main as choose
 from experiments.commandline import run_script
 from experiments.evidence import render
 from experiments.figures import Figures
@@ -267,6 +269,22 @@ def test_sessions_left_out(run: Callable[..., dict[str, Any]], folder: Path) -> 
     with np.load(folder / "runs" / "quick" / "corpora" / "iemocap_ses02.npz") as arrays:
         left_out = arrays["split_names"][arrays["split"]] == "test"
     np.testing.assert_array_equal(left_out, np.repeat([name.startswith("Ses02") for name in NAMES], LENGTHS))
+
+
+@pytest.mark.slow
+def test_settings_are_compared_without_the_test_split(run: Callable[..., dict[str, Any]], folder: Path) -> None:
+    attempts = ["train.learning_rate=0.01", "model.dropout=0.1 loss.lambda_alignment=0"]
+    options = [part for attempt in attempts for part in ("--attempt", attempt)]
+    found = run(Choose, choose, "choice", *options)["parts"]["iemocap"]
+    assert list(found["attempts"]) == [FULL, *attempts]
+    assert all(len(of_attempt["last"]) == 4 for of_attempt in found["attempts"].values())
+    for fold, session in enumerate(("Ses01", "Ses02", "Ses03", "Ses04")):
+        with np.load(folder / "runs" / "quick" / "corpora" / f"iemocap_fold_{fold}.npz") as arrays:
+            names, splits = arrays["dialogue_names"], arrays["split_names"][arrays["split"]][arrays["offsets"][:-1]]
+        assert [name for name, split in zip(names, splits, strict=True) if split == "validation"] == [
+            name for name in NAMES if name.startswith(session)
+        ]
+        assert set(names) == set(NAMES[:5])  # No test dialogue.
 
 
 @pytest.mark.slow
