@@ -4,6 +4,7 @@ OUT/run.json       what the run is; written first
 OUT/results.json   what it reached; written last
 """
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from macsgr_jax.devices import is_writer, wait_for_all
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import remove_temporaries, write_json
+from macsgr_jax.settings import from_json, to_json
 
 RUN_FILE, RESULTS_FILE = "run.json", "results.json"
 
@@ -76,10 +78,16 @@ def _make(out: Path, outputs: tuple[str, ...], keep: bool) -> None:
 
 
 def _read_identity(path: Path) -> Any:
+    """What the run was; settings that are newer than it have their defaults, with which nothing changes."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        identity = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"--resume: {path} is damaged ({error}): replace the run with --overwrite") from None
+    networks = identity.get("networks", {}) if isinstance(identity, dict) else {}
+    for name, settings in networks.items():
+        with contextlib.suppress(InputError):  # What is not known any more is named as different.
+            networks[name] = to_json(from_json(settings))
+    return identity
 
 
 def _compare(stored: Any, wanted: dict[str, Any], out: Path) -> None:

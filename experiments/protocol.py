@@ -25,6 +25,7 @@ from macsgr_jax.settings import from_json, override
 from macsgr_jax.significance import weighted_f1
 from macsgr_jax.task import prepare
 from macsgr_jax.train import predict
+from macsgr_jax.types import Utterances
 
 TITLES = {
     "sessions": "Each session of IEMOCAP left out",
@@ -32,6 +33,7 @@ TITLES = {
     "scenes": "Scripted and improvised dialogues of IEMOCAP",
     "calibration": "Are confident utterances right more often?",
     "noise": "Do the fusion weights follow the modality that is damaged?",
+    "missing": "Utterances without one of their modalities",
 }
 CORPORA = {
     "sessions": ("iemocap",),
@@ -39,8 +41,11 @@ CORPORA = {
     "scenes": ("iemocap",),
     "calibration": ("iemocap", "meld", "mosi"),
     "noise": ("iemocap", "meld", "mosi"),
+    "missing": ("iemocap", "meld", "mosi"),
 }
 NOISE = (0.0, 0.5, 1.0, 2.0, 4.0)  # Standard deviations of a feature.
+MISSING_SHARE = 0.3
+MODALITY_DROPOUT = "train.modality_dropout=0.3"
 COVERAGES = tuple(tenth / 10 for tenth in range(1, 11))
 
 
@@ -52,7 +57,7 @@ class Protocol(StudyOptions):
         part: What to look at.
     """
 
-    part: Literal["sessions", "selection", "scenes", "calibration", "noise"]
+    part: Literal["sessions", "selection", "scenes", "calibration", "noise", "missing"]
 
 
 def main(command: Protocol) -> None:
@@ -64,6 +69,7 @@ def main(command: Protocol) -> None:
         "scenes": split_scenes,
         "calibration": measure_calibration,
         "noise": damage_modalities,
+        "missing": take_modalities_away,
     }[command.part]
     draw = {"calibration": draw_calibration, "noise": draw_noise}.get(command.part)
     numbers = measure(study, study.choose(CORPORA[command.part]), "protocol", TITLES[command.part], part)
@@ -173,8 +179,17 @@ def damage_modalities(study: Study, corpus: str) -> dict[str, Any]:
     """Noise on one modality of the test split: the score, and the weight that the network gives this modality."""
     trained = study.train(corpus, FULL)
     modalities = sorted(trained.network["features"])
+
+    def add_noise(modality: str, size: float) -> Callable[[Utterances], Utterances]:
+        def change(utterances: Utterances) -> Utterances:
+            values = utterances.features[modality]
+            noise = np.random.default_rng(0).standard_normal(values.shape, np.float32)
+            return utterances._replace(features=utterances.features | {modality: values + size * noise})
+
+        return change
+
     measured = {
-        modality: [_score_with_noise(trained, place, modality, size) for size in NOISE]
+        modality: [_score_changed(trained, add_noise(modality, size), place) for size in NOISE]
         for place, modality in enumerate(modalities)
     }
     numbers = {
@@ -190,16 +205,52 @@ def damage_modalities(study: Study, corpus: str) -> dict[str, Any]:
     return {"head": head, "rows": rows, "noise": list(NOISE), "modalities": numbers}
 
 
-def _score_with_noise(trained: Trained, place: int, modality: str, size: float) -> dict[str, list[float]]:
-    """WAF1 and the mean weight of the modality, a value a seed."""
+def take_modalities_away(study: Study, corpus: str) -> dict[str, Any]:
+    """The test split without a modality, and with some utterances that lack either; with practice and without."""
+    networks = {
+        "full": study.train(corpus, FULL),
+        f"full, {MODALITY_DROPOUT}": study.train(corpus, "modality dropout", (MODALITY_DROPOUT,)),
+    }
+    modalities = sorted(networks["full"].network["features"])
+
+    def remove(modality: str) -> Callable[[Utterances], Utterances]:
+        def change(utterances: Utterances) -> Utterances:
+            nothing = jnp.zeros_like(utterances.available[modality])
+            return utterances._replace(available=utterances.available | {modality: nothing})
+
+        return change
+
+    def remove_some(utterances: Utterances) -> Utterances:
+        random = np.random.default_rng(0)
+        hit = random.random(utterances.labels.shape) < MISSING_SHARE
+        victim = random.integers(0, len(modalities), utterances.labels.shape)
+        available = {
+            name: utterances.available[name] & ~(hit & (victim == place)) for place, name in enumerate(modalities)
+        }
+        return utterances._replace(available=available)
+
+    conditions: dict[str, Callable[[Utterances], Utterances]] = {
+        "everything": lambda utterances: utterances,
+        **{f"without {name}": remove(name) for name in modalities},
+        f"{100 * MISSING_SHARE:.0f} % lack one": remove_some,
+    }
+    numbers = {
+        name: {condition: _score_changed(trained, change)["waf1"] for condition, change in conditions.items()}
+        for name, trained in networks.items()
+    }
+    rows = [[name, *map(show, of_network.values())] for name, of_network in numbers.items()]
+    return {"head": ["WAF1", *conditions], "rows": rows, "networks": numbers}
+
+
+def _score_changed(
+    trained: Trained, change: Callable[[Utterances], Utterances], place: int = 0
+) -> dict[str, list[float]]:
+    """WAF1 on the changed test split, and the mean weight of the modality of that place, a value a seed."""
     folder = trained.folder / "checkpoints" / "full"
     description, standardizer = load_description(folder)
     config = from_json(description["config"])
     task = prepare(trained.corpus, config, standardizer)
-    features = dict(task.utterances.features)
-    noise = np.random.default_rng(0).standard_normal(features[modality].shape, np.float32)
-    features[modality] = features[modality] + size * noise
-    damaged = task.utterances._replace(features=features)
+    changed = change(task.utterances)
     rows = task.evaluation_rows("test")
     network = build_network(config.model, task.corpus.num_classes)
     classes = np.eye(task.corpus.num_classes)
@@ -207,7 +258,7 @@ def _score_with_noise(trained: Trained, place: int, modality: str, size: float) 
     scores: dict[str, list[float]] = {"waf1": [], "weight": []}
     for seed in trained.network["seeds"]:
         params, _ = load_params(folder / f"seed_{seed['seed']}", config.train.checkpoint)
-        said = predict(params, damaged, jnp.asarray(rows), network=network)
+        said = predict(params, changed, jnp.asarray(rows), network=network)
         predicted = classes[np.asarray(said.probabilities)[rows >= 0].argmax(axis=-1)]
         scores["waf1"].append(float(weighted_f1(gold.T @ predicted)))
         scores["weight"].append(float(np.asarray(said.weights)[:, place][rows >= 0].mean()))

@@ -182,6 +182,7 @@ class TrainConfig:
         weight_decay: lambda_d (paper: 0.001).
         decay: added to the gradient (coupled), or (literal) theta <- (1 - lambda_d) theta each step (decoupled).
         clip_norm: gradients are scaled down to this global norm; 0 does not clip (paper: none).
+        modality_dropout: share of utterances that lose one modality in training, if they have more (paper: none).
         checkpoint: the weights reported: of the last epoch, or (literal) of the best validation WAF1.
     """
 
@@ -194,6 +195,7 @@ class TrainConfig:
     weight_decay: Weight = 1e-4
     decay: Literal["coupled", "decoupled"] = "coupled"
     clip_norm: Weight = 5.0
+    modality_dropout: Share = 0.0
     checkpoint: Literal["best", "last"] = "last"
 
 

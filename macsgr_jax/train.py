@@ -23,6 +23,9 @@ from macsgr_jax.types import Batch, Utterances
 
 Params = dict[str, Any]
 
+# Tells the key of `drop_modalities` from those of the other draws of a step.
+MODALITY_STREAM = 2
+
 
 class TrainState(NamedTuple):
     """What changes from step to step.
@@ -78,6 +81,26 @@ def gather_batch(utterances: Utterances, index: Array) -> Batch:
     )
 
 
+def drop_modalities(batch: Batch, key: Array, rate: float) -> Batch:
+    """Take one modality away from some utterances, so that the network learns to do without.
+
+    Args:
+        batch: the batch.
+        key: PRNG key.
+        rate: share of the utterances with two modalities or more; each of theirs is as likely to go.
+
+    Returns:
+        Batch with fewer `available`.
+    """
+    names = sorted(batch.available)
+    available = jnp.stack([batch.available[name] for name in names])
+    hit_key, lot_key = jax.random.split(key)
+    hit = jax.random.bernoulli(hit_key, rate, batch.mask.shape) & (jnp.sum(available, axis=0) > 1)
+    lots = jnp.where(available, jax.random.uniform(lot_key, available.shape), -1.0)
+    lost = hit & (jnp.argmax(lots, axis=0) == jnp.arange(len(names))[:, None, None])
+    return batch._replace(available=dict(zip(names, available & ~lost, strict=True)))
+
+
 @functools.partial(jax.jit, static_argnames=("network", "config", "steps_per_epoch"))
 def init_state(
     key: Array,
@@ -125,7 +148,10 @@ def train_step(
     Returns:
         The state after the step and the loss terms f32[].
     """
-    sample_key, dropout_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+    step_key = jax.random.fold_in(state.key, state.step)
+    sample_key, dropout_key = jax.random.split(step_key)
+    if config.train.modality_dropout:
+        batch = drop_modalities(batch, jax.random.fold_in(step_key, MODALITY_STREAM), config.train.modality_dropout)
 
     def objective(params: Params) -> tuple[Array, dict[str, Array]]:
         rngs = {"sample": sample_key, "dropout": dropout_key}

@@ -146,6 +146,53 @@ def test_prototypes_are_frozen_for_the_first_epoch_and_move_after(
     assert np.all(weights[0] != weights[1])
 
 
+def test_modalities_are_dropped_where_another_is_left() -> None:
+    random = np.random.default_rng(0)
+    available = random.random((3, 40, 50)) < 0.8
+    mask = available.any(axis=0)
+    empty = np.zeros((40, 50), np.int32)
+    names = ("audio", "text", "video")
+    batch = Batch({}, dict(zip(names, available, strict=True)), empty, empty, empty, mask)
+    dropped = train.drop_modalities(batch, jax.random.key(0), 0.3)
+    left = np.stack([dropped.available[name] for name in names])
+    lost = available & ~left
+    assert not np.any(left & ~available) and lost.sum(axis=0).max() == 1
+    several = available.sum(axis=0) > 1
+    assert not np.any(lost[:, ~several]) and left.any(axis=0).sum() == mask.sum()
+    assert lost.any(axis=0)[several].mean() == pytest.approx(0.3, abs=0.03)
+    shares = [lost[m][available.all(axis=0)].mean() for m in range(3)]
+    np.testing.assert_allclose(shares, 0.1, atol=0.02)  # Each is as likely to go.
+    again, other = (train.drop_modalities(batch, jax.random.key(seed), 0.3).available["text"] for seed in (0, 1))
+    np.testing.assert_array_equal(again, left[1])
+    assert np.any(other != left[1])
+
+
+def test_a_step_drops_modalities_where_it_is_asked_to(
+    config: Config, task: Task, start: Callable[[int], TrainState]
+) -> None:
+    seen: list[Any] = []
+
+    class WatchingNetwork(Network):
+        def __call__(self, batch: Batch, *, train: bool = False) -> ModelOutput:
+            jax.debug.callback(lambda values: seen.append(np.asarray(values)), batch.available["text"])
+            return super().__call__(batch, train=train)
+
+    rows = jnp.asarray(task.epoch_rows(np.random.default_rng(0)))[:1]
+    counts = []
+    for rate in (0.0, 0.9):
+        changed = dataclasses.replace(config, train=dataclasses.replace(config.train, modality_dropout=rate))
+        watching = WatchingNetwork(changed.model, task.corpus.num_classes)
+        hparams = make_hparams(changed, ["audio", "text"])
+        state = start(0)
+        seen.clear()
+        jax.block_until_ready(
+            train.train_epoch(state, task.utterances, rows, hparams, network=watching, config=changed)[0].step
+        )
+        jax.effects_barrier()
+        counts.append(seen[0].sum())
+    assert 0.3 * counts[0] < counts[1] < 0.8 * counts[0]
+
+
 def test_vmapped_runs_equal_single_ones(
     config: Config,
     task: Task,

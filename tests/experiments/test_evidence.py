@@ -262,6 +262,14 @@ def test_noise_on_a_modality(run: Callable[..., dict[str, Any]], full: Trained) 
         assert found[modality]["weight"][-1] != found[modality]["weight"][0]
 
 
+def test_missing_modalities(run: Callable[..., dict[str, Any]], full: Trained) -> None:
+    found = run(Protocol, protocol, "protocol_missing", "--part", "missing")["parts"]["iemocap"]["networks"]
+    assert list(found) == ["full", "full, train.modality_dropout=0.3"]
+    assert found["full"]["everything"] == [pytest.approx(full.scores("waf1")[0])]
+    assert list(found["full"]) == ["everything", "without audio", "without text", "30 % lack one"]
+    assert len({scores[0] for of_network in found.values() for scores in of_network.values()}) > 2
+
+
 @pytest.mark.slow
 def test_sessions_left_out(run: Callable[..., dict[str, Any]], folder: Path) -> None:
     found = run(Protocol, protocol, "protocol_sessions", "--part", "sessions")["parts"]["iemocap"]["networks"]

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from experiments.folder import is_finished, open_folder
+from macsgr_jax.config import Config
 from macsgr_jax.errors import InputError
+from macsgr_jax.settings import to_json
 
 IDENTITY: dict[str, Any] = {
     "seeds": [0, 1],
@@ -125,6 +127,17 @@ def test_each_difference_is_named(open_it: Callable[..., bool], begun: Path) -> 
 
 def test_the_same_run_described_anew_is_the_same(open_it: Callable[..., bool], begun: Path) -> None:
     assert open_it(json.loads(json.dumps(IDENTITY)), resume=True)
+
+
+def test_settings_that_are_newer_than_the_run_have_their_defaults(open_it: Callable[..., bool], tmp_path: Path) -> None:
+    settings = to_json(Config())
+    older = json.loads(json.dumps(settings))
+    del older["train"]["modality_dropout"], older["model"]["matmul"]
+    assert open_it({"networks": {"full": older}})
+    assert open_it({"networks": {"full": settings}}, resume=True)
+    settings["train"]["modality_dropout"] = 0.5
+    with pytest.raises(InputError, match=r"networks\.full\.train\.modality_dropout was 0\.0 and is 0\.5"):
+        open_it({"networks": {"full": settings}}, resume=True)
 
 
 def test_a_damaged_description_is_an_input_error(open_it: Callable[..., bool], begun: Path) -> None:
