@@ -14,7 +14,7 @@ from macsgr_jax.errors import InputError
 from macsgr_jax.features.words import add_word_features
 from tests.corpora import make_corpus
 
-# Speaker, emotion, dialogue, utterance, sentence; not in their order, and with a quotation mark of another encoding.
+# Speaker, emotion, dialogue, utterance, sentence; not in their order, and with marks of another encoding.
 TURNS = {
     "train": [
         ("Ann", "joy", 3, 1, "we won, we won"),
@@ -22,7 +22,7 @@ TURNS = {
         ("Ann", "sadness", 0, 0, "it\x92s raining again"),
     ],
     "dev": [("Cid", "anger", 0, 0, "we waited for the letter")],
-    "test": [("Ann", "fear", 0, 0, "qwxyz"), ("Bob", "disgust", 0, 1, "raining, again?")],
+    "test": [("Ann", "fear", 0, 0, "qwxyz"), ("Bob", "disgust", 0, 1, "raining\x85 again?")],
 }
 
 
@@ -51,6 +51,7 @@ def test_the_release(tmp_path: Path) -> None:
         "disgust",
     ]
     assert [corpus.speaker_names[speaker] for speaker in corpus.speakers] == ["Ann", "Bob", "Ann", "Cid", "Ann", "Bob"]
+    assert corpus.texts[5] == "raining... again?"
     assert corpus.utterance_ids[1] == "train_dia3_utt0"
 
 
@@ -68,10 +69,10 @@ def test_rows_that_cannot_be_understood(turn: tuple[object, ...], message: str, 
 
 
 def test_files_that_are_not_melds(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="train_sent_emo.csv: the column Emotion is missing"):
+    with pytest.raises(InputError, match=r"train_sent_emo.csv: the column Emotion is missing"):
         read_meld(write(tmp_path, columns=("Utterance", "Speaker", "Dialogue_ID", "Utterance_ID")))
     write(tmp_path, TURNS | {"dev": []})
-    with pytest.raises(InputError, match="dev_sent_emo.csv has no row"):
+    with pytest.raises(InputError, match=r"dev_sent_emo.csv has no row"):
         read_meld(tmp_path)
     (tmp_path / "test_sent_emo.csv").unlink()
     write(tmp_path)
@@ -85,7 +86,7 @@ def test_words_are_learned_from_the_training_split_alone(tmp_path: Path) -> None
     values, known = corpus.features["text_lsa"], corpus.measured["text_lsa"]
     assert values.shape == (6, 2) and known[:, 0].tolist() == [True, True, True, True, False, True]
     np.testing.assert_array_equal(values[4], 0)
-    other = TURNS | {"test": [("Ann", "fear", 0, 0, "qwxyz qwxyz"), ("Bob", "joy", 0, 1, "raining, again?")]}
+    other = TURNS | {"test": [("Ann", "fear", 0, 0, "qwxyz qwxyz"), ("Bob", "joy", 0, 1, "raining again?")]}
     again = add_word_features(read_meld(write(tmp_path, other)), columns=2)
     np.testing.assert_array_equal(again.features["text_lsa"], values)
 
