@@ -1,0 +1,150 @@
+"""How one measures: epochs, sessions, scenes, calibration, noise, missing modalities, readings; and bad input."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from experiments.choose import Choose
+from experiments.choose import main as choose
+from experiments.commandline import run_script
+from experiments.protocol import Protocol
+from experiments.protocol import main as protocol
+from experiments.readings import Readings, list_readings
+from experiments.readings import main as readings
+from experiments.study import Trained
+from experiments.tables import Tables
+from experiments.tables import main as tables
+from experiments.variants import FULL
+from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.corpus_file import save_corpus
+from tests.corpora import TINY, compile_quickly, make_corpus
+from tests.experiments.tiny_study import LENGTHS, NAMES, SETTINGS, SPLITS
+
+
+def test_epochs_chosen_by_either_split(run_study: Callable[..., dict[str, Any]], study_folder: Path) -> None:
+    found = run_study(Protocol, protocol, "protocol_selection", "--part", "selection")["parts"]["iemocap"]["chosen"]
+    curves = {}
+    for source in ("official", "swapped"):
+        results = study_folder / "runs" / "quick" / f"iemocap_{source}" / "full" / "results.json"
+        network = json.loads(results.read_text(encoding="utf-8"))["networks"]["full"]
+        (seed,) = network["seeds"]
+        curves[source] = seed["curves"]["validation_waf1"]
+        if source == "official":
+            assert found["last epoch"] == [pytest.approx(seed["test"]["waf1"])]  # The very same training.
+    assert found["best epoch on the test split"] == [max(curves["swapped"])]
+    assert found["best epoch on the validation split"] == [curves["swapped"][int(np.argmax(curves["official"]))]]
+
+
+def test_scenes_are_parts_of_the_test_split(run_study: Callable[..., dict[str, Any]], full: Trained) -> None:
+    found = run_study(Protocol, protocol, "protocol_scenes", "--part", "scenes")["parts"]["iemocap"]["scenes"]
+    scripted = np.repeat(["script" in name for name in NAMES], LENGTHS)[full.utterances]
+    for name, kept in (("scripted", scripted), ("improvised", ~scripted)):
+        expected = f1_score(full.labels[kept], full.predicted[0][kept], average="weighted")
+        assert found[name] == {"utterances": kept.sum(), "waf1": [pytest.approx(expected)]}
+
+
+def test_calibration_by_hand(run_study: Callable[..., dict[str, Any]], full: Trained) -> None:
+    found = run_study(Protocol, protocol, "protocol_calibration", "--part", "calibration")["parts"]["iemocap"]
+    confidence, right = full.probabilities[0].max(-1), full.predicted[0] == full.labels
+    gaps = [one["utterances"] * abs(one["confidence"] - one["accuracy"]) for one in found["reliability"]]
+    assert sum(one["utterances"] for one in found["reliability"]) == len(full.labels)
+    assert sum(gaps) / len(full.labels) == pytest.approx(found["ece"][0], abs=1e-5)
+    assert found["ece"] == full.scores("ece") and found["accuracy"][-1] == [pytest.approx(right.mean())]
+    surest = np.argsort(-confidence)[: round(0.5 * len(right))]
+    assert found["accuracy"][4] == [pytest.approx(right[surest].mean())]
+
+
+def test_noise_on_a_modality(run_study: Callable[..., dict[str, Any]], full: Trained) -> None:
+    found = run_study(Protocol, protocol, "protocol_noise", "--part", "noise")["parts"]["iemocap"]["modalities"]
+    assert list(found) == ["audio", "text"]
+    for place, modality in enumerate(found):
+        assert found[modality]["waf1"][0] == [pytest.approx(full.scores("waf1")[0])]
+        assert found[modality]["weight"][0] == [pytest.approx(full.weights[0, :, place].mean(), abs=1e-5)]
+        assert found[modality]["weight"][-1] != found[modality]["weight"][0]
+
+
+def test_missing_modalities(run_study: Callable[..., dict[str, Any]], full: Trained) -> None:
+    found = run_study(Protocol, protocol, "protocol_missing", "--part", "missing")["parts"]["iemocap"]["networks"]
+    assert list(found) == ["full", "full, train.modality_dropout=0.3"]
+    assert found["full"]["everything"] == [pytest.approx(full.scores("waf1")[0])]
+    assert list(found["full"]) == ["everything", "without audio", "without text", "30 % lack one"]
+    assert len({scores[0] for of_network in found.values() for scores in of_network.values()}) > 2
+
+
+@pytest.mark.slow
+def test_sessions_left_out(run_study: Callable[..., dict[str, Any]], study_folder: Path) -> None:
+    found = run_study(Protocol, protocol, "protocol_sessions", "--part", "sessions")["parts"]["iemocap"]["networks"]
+    assert list(found["full"]) == ["Ses01", "Ses02", "Ses03", "Ses04", "Ses05"]
+    with np.load(study_folder / "runs" / "quick" / "corpora" / "iemocap_ses02.npz") as arrays:
+        left_out = arrays["split_names"][arrays["split"]] == "test"
+    np.testing.assert_array_equal(left_out, np.repeat([name.startswith("Ses02") for name in NAMES], LENGTHS))
+
+
+@pytest.mark.slow
+def test_settings_are_compared_without_the_test_split(
+    run_study: Callable[..., dict[str, Any]], study_folder: Path
+) -> None:
+    attempts = ["train.learning_rate=0.01", "model.dropout=0.1 loss.lambda_alignment=0"]
+    options = [part for attempt in attempts for part in ("--attempt", attempt)]
+    found = run_study(Choose, choose, "choice", *options)["parts"]["iemocap"]
+    assert list(found["attempts"]) == [FULL, *attempts]
+    assert all(len(of_attempt["last"]) == 4 for of_attempt in found["attempts"].values())
+    for fold, session in enumerate(("Ses01", "Ses02", "Ses03", "Ses04")):
+        with np.load(study_folder / "runs" / "quick" / "corpora" / f"iemocap_fold_{fold}.npz") as arrays:
+            names, splits = arrays["dialogue_names"], arrays["split_names"][arrays["split"]][arrays["offsets"][:-1]]
+        assert [name for name, split in zip(names, splits, strict=True) if split == "validation"] == [
+            name for name in NAMES if name.startswith(session)
+        ]
+        assert set(names) == set(NAMES[:5])  # No test dialogue.
+
+
+@pytest.mark.slow
+def test_readings(run_study: Callable[..., dict[str, Any]]) -> None:
+    found = run_study(Readings, readings, "readings")["parts"]["iemocap"]["networks"]
+    assert list(found) == [*list_readings(), FULL]
+    assert any(found[name]["waf1"] != found[FULL]["waf1"] for name in found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--table", "1", "--only", "meld"], "--only meld: there is no meld in it, only iemocap"),
+        (["--table", "1", "--seeds", "0"], "--seeds must be at least 1"),
+        (["--table", "3", "--set", "data.features=text_small"], "the array sentiment is missing"),
+        (["--table", "2", "--set", "model.nothing=1"], "model.nothing"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    arguments: list[str], message: str, study_corpora: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus: Corpus = make_corpus(LENGTHS, SPLITS, num_classes=2)
+    for name in ("iemocap", "meld", "mosi"):
+        save_corpus(corpus, tmp_path / f"{name}.npz")
+    given = ["--corpora", str(tmp_path), "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    settings = [part for setting in TINY for part in ("--set", setting)]
+    with compile_quickly():
+        assert run_script("x", Tables, tables, [*given, "--quick", *settings, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_networks_of_other_settings_are_not_taken(
+    full: Trained, study_corpora: Path, study_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [
+        "--corpora",
+        str(study_corpora),
+        "--runs",
+        str(study_folder / "runs"),
+        "--results",
+        str(study_folder / "results"),
+    ]
+    settings = [part for setting in (*SETTINGS, "model.dropout=0.1") for part in ("--set", setting)]
+    assert run_script("x", Tables, tables, [*given, "--quick", "--table", "1", *settings]) == 2
+    assert "model.dropout was 0.5 and is 0.1" in capsys.readouterr().err
