@@ -13,6 +13,7 @@ from macsgr_jax.errors import InputError
 Count = Annotated[int, pydantic.Field(gt=0)]
 Whole = Annotated[int, pydantic.Field(ge=0)]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
+Balance = Annotated[float, pydantic.Field(ge=0, le=1)]
 Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 Matmul = Literal["float32", "bfloat16"]
@@ -141,6 +142,7 @@ class LossConfig:
         sinkhorn_epsilon: entropic regularisation of the prototype codes.
         sinkhorn_iterations: iterations of Sinkhorn's algorithm.
         prototype_frozen_epochs: the prototypes stay as initialised this long.
+        class_balance: 0 weighs every utterance the same, 1 every emotion of the batch (paper: the former).
         instance_alignment: False is the ablation "w/o IA".
         prototype_alignment: False is the ablation "w/o PA".
         latent_alignment: False is the ablation "w/o LSA".
@@ -162,6 +164,7 @@ class LossConfig:
     sinkhorn_epsilon: Positive = 0.05
     sinkhorn_iterations: Count = 3
     prototype_frozen_epochs: Whole = 1
+    class_balance: Balance = 0.0
     instance_alignment: bool = True
     prototype_alignment: bool = True
     latent_alignment: bool = True

@@ -152,11 +152,12 @@ def latent_alignment(mean: Array, std: Array, mask: Array, average: Literal["pai
     return 0.5 * average_over_pairs(losses_of_pairs, average)
 
 
-def classification(logits: Array, labels: Array, mask: Array) -> float:
-    """Eq. 30: mean cross-entropy over the valid utterances."""
+def classification(logits: Array, labels: Array, mask: Array, balance: float = 0.0) -> float:
+    """Eq. 30: mean cross-entropy over the valid utterances; rare labels weigh more where it is balanced."""
     valid = [u for u in range(len(mask)) if mask[u]]
     losses = [log_sum_exp([float(x) for x in logits[u]]) - float(logits[u, int(labels[u])]) for u in valid]
-    return sum(losses) / len(losses) if losses else 0.0
+    weights = [sum(labels[other] == labels[u] for other in valid) ** -balance for u in valid]
+    return sum(w * x for w, x in zip(weights, losses, strict=True)) / sum(weights) if losses else 0.0
 
 
 def fusion_weights(std: Array, available: Array, inverse: bool = False) -> Array:

@@ -209,11 +209,15 @@ class PeerTraining:
         return f"{self._device}{threads}"
 
 
+# Numbers that the peer does not know.
+OURS_ALONE = ("loss.class_balance", "train.modality_dropout")
+
+
 def refuse_other_readings(config: Config) -> None:
     """Raise InputError for a setting that the peer does not follow: any switch or choice that is not the default."""
     defaults = {name: value for name, _, value in setting_names(Config())}
     for name, _, value in setting_names(config):
-        choice = isinstance(value, bool | str) or name.startswith("loss.offset")
+        choice = isinstance(value, bool | str) or name.startswith(("loss.offset", *OURS_ALONE))
         if choice and name != "train.checkpoint" and value != defaults[name]:
             raise InputError(f"the PyTorch peer knows the default recipe only: leave {name} as it is")
         if name.startswith("model.window") and value == 0:

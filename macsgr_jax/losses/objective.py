@@ -15,19 +15,29 @@ from macsgr_jax.types import Batch, ModelOutput
 TERMS = ("classification", "instance", "prototype", "latent", "total")
 
 
-def classification(logits: Array, labels: Array, mask: Array) -> Array:
+def classification(logits: Array, labels: Array, mask: Array, *, balance: float = 0.0) -> Array:
     """Mean cross-entropy over the valid utterances, eq. 30.
 
     Args:
         logits: f32[U, C].
         labels: i32[U].
         mask: bool[U].
+        balance: utterances weigh count^-balance, with the count of their label among the valid ones: 0 as printed, 1
+            for the mean over the labels of the means over their utterances.
 
     Returns:
         f32[]; 0 when nothing is valid.
     """
     logits = jnp.where(mask[:, None], logits, 0.0)
-    return masked_mean(optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(mask, labels, 0)), mask)
+    labels = jnp.where(mask, labels, 0)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    if not balance:
+        return masked_mean(losses, mask)
+    # Differs from the paper, which leaves MELD's pull to its most frequent emotion as an open problem.
+    counts = jnp.zeros(logits.shape[-1]).at[labels].add(mask)
+    weights = jnp.maximum(counts, 1.0)[labels] ** -balance
+    total = masked_mean(weights, mask)
+    return masked_mean(weights * losses, mask) / jnp.where(total > 0, total, 1.0)
 
 
 def total_loss(
@@ -55,7 +65,9 @@ def total_loss(
     )
     zero = jnp.zeros((), jnp.float32)
     terms = {
-        "classification": classification(output.logits.reshape(mask.size, -1), labels, mask),
+        "classification": classification(
+            output.logits.reshape(mask.size, -1), labels, mask, balance=config.class_balance
+        ),
         "instance": instance_alignment(
             embeddings,
             labels,

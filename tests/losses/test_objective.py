@@ -37,6 +37,35 @@ def test_classification_equals_the_loops(utterances: int, seed: int) -> None:
     np.testing.assert_allclose(evaluate_classification(*case), reference.classification(*case), rtol=1e-5)
 
 
+@pytest.mark.parametrize("balance", [0.0, 0.4, 1.0])
+def test_balanced_classification_equals_the_loops(
+    balance: float, numerical_gradient: Callable[..., np.ndarray]
+) -> None:
+    logits, labels, mask = draw_logits(2, 9)
+    assert len(set(np.bincount(labels[mask], minlength=CLASSES))) > 1  # Some emotions are rarer than others.
+    value, gradient = jax.value_and_grad(classification)(logits, labels, mask, balance=balance)
+    np.testing.assert_allclose(value, reference.classification(logits, labels, mask, balance), rtol=1e-5)
+    expected = numerical_gradient(lambda x: reference.classification(x, labels, mask, balance), logits)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_fully_balanced_classification_is_the_mean_of_the_means() -> None:
+    logits, labels, mask = draw_logits(3, 20)
+    of_labels = [classification(logits, labels, mask & (labels == label)) for label in range(CLASSES)]
+    assert mask.any() and all(np.any(mask & (labels == label)) for label in range(CLASSES))
+    np.testing.assert_allclose(classification(logits, labels, mask, balance=1.0), np.mean(of_labels), rtol=1e-5)
+
+
+def test_balanced_classification_of_garbage_and_of_nothing() -> None:
+    logits, labels, mask = draw_logits(1, 7)
+    clean = classification(logits, labels, mask, balance=0.5)
+    logits[~mask], labels[~mask] = np.nan, -1
+    value, gradient = jax.value_and_grad(classification)(logits, labels, mask, balance=0.5)
+    assert value == clean and np.isfinite(gradient).all()
+    value, gradient = jax.value_and_grad(classification)(logits, labels, np.zeros(7, bool), balance=0.5)
+    assert value == 0 and not np.any(gradient)
+
+
 def test_classification_gradient_equals_central_differences(numerical_gradient: Callable[..., np.ndarray]) -> None:
     logits, labels, mask = draw_logits(0, 7)
     _, gradient = differentiate_classification(logits, labels, mask)
