@@ -1,5 +1,6 @@
 """How the paper's figures are drawn from their numbers: a column a corpus."""
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def draw_fusion(numbers: dict[str, Any], path: Path) -> None:
         axes.set_xticks(range(len(groups)), groups, rotation=45, ha="right")
         axes.set(ylabel="F1 (%)", title=_name(numbers, corpus))
         axes.grid(axis="y", alpha=0.3)
-    grid[0].legend(loc="lower left")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(part["networks"]))
     _close(figure, numbers, "mean and standard deviation over the seeds", path)
 
 
@@ -143,7 +144,10 @@ def _open(numbers: dict[str, Any], width: float, height: float) -> tuple[plt.Fig
 
 def _close(figure: plt.Figure, numbers: dict[str, Any], remark: str, path: Path) -> None:
     seeds = numbers["seeds"]
-    figure.suptitle(f"{numbers['title']} ({seeds} seed{'s' * (seeds > 1)}; {remark})", fontsize=11)
+    title = f"{numbers['title']}\n{seeds} seed{'s' * (seeds > 1)}; {remark}"
+    # Ten points high, a letter is about a fourteenth of an inch wide.
+    width = int(14 * figure.get_figwidth())
+    figure.suptitle("\n".join(textwrap.fill(line, width) for line in title.split("\n")), fontsize=10)
     save_figure(figure, path)
 
 
