@@ -5,6 +5,7 @@ RUNS/<corpus>/<variant>/ is what `python -m experiments.train` leaves: checkpoin
 
 import csv
 import dataclasses
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.errors import InputError
 
 QUICK_SEEDS, QUICK_EPOCHS = 1, 2
+LONGEST_NAME = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,5 +213,8 @@ class Study:
 
 
 def name_folder(variant: str) -> str:
-    """A variant's name as a folder's: "w/o UW" -> "w-o-uw"."""
-    return re.sub(r"[^a-z0-9.]+", "-", variant.lower().replace("+", " "))
+    """A variant's name as a folder's: "w/o UW" -> "w-o-uw"; a long one is cut, with a hash of all of it at the end."""
+    name = re.sub(r"[^a-z0-9.]+", "-", variant.lower())
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(variant.encode()).hexdigest()[:12]}"

@@ -16,7 +16,7 @@ from experiments.protocol import Protocol
 from experiments.protocol import main as protocol
 from experiments.readings import Readings, list_readings
 from experiments.readings import main as readings
-from experiments.study import Trained
+from experiments.study import Trained, name_folder
 from experiments.tables import Tables
 from experiments.tables import main as tables
 from experiments.variants import FULL
@@ -108,6 +108,12 @@ def test_readings(run_study: Callable[..., dict[str, Any]]) -> None:
     found = run_study(Readings, readings, "readings")["parts"]["iemocap"]["networks"]
     assert list(found) == [*list_readings(), FULL]
     assert any(found[name]["waf1"] != found[FULL]["waf1"] for name in found)
+
+
+def test_networks_have_folders_of_their_own() -> None:
+    assert name_folder("w/o UW") == "w-o-uw" and name_folder("IA+PA") == "ia-pa"
+    long = [name_folder("model.dropout=0.1 " * 20 + end) for end in ("a", "b")]
+    assert len(set(long)) == 2 and max(map(len, long)) < 120
 
 
 @pytest.mark.parametrize(
