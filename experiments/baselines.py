@@ -72,7 +72,7 @@ def compare_models(study: Study, corpus_name: str) -> dict[str, Any]:
     classes = corpus.num_classes
     counts = count_by_dialogue(full.predicted, labels, full.dialogue, classes)
     rows, numbers = [], {}
-    for name, outcome in train_models(corpus, study.features(corpus_name), study.quick):
+    for name, outcome in train_models(corpus, study.data(corpus_name).features, study.quick):
         said = outcome.predicted[None]
         test = compare_over_dialogues(counts, count_by_dialogue(said, labels, full.dialogue, classes))
         scores = {
@@ -150,7 +150,7 @@ def name_scenarios(corpus: Corpus) -> np.ndarray:
     """The scenario and the speaker's role of each utterance: Ses01F_impro04 is played in every session."""
     scenario = np.array([name.split("_", 1)[-1] for name in corpus.dialogue_names])
     roles = np.array([corpus.speaker_names[speaker] for speaker in corpus.speakers])
-    return np.char.add(np.repeat(scenario, corpus.lengths), np.char.add(" ", roles))
+    return np.char.add(scenario[corpus.dialogue_of_utterance], np.char.add(" ", roles))
 
 
 def average_context(corpus: Corpus, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -171,8 +171,7 @@ def average_context(corpus: Corpus, values: np.ndarray) -> tuple[np.ndarray, np.
 def _fit(corpus: Corpus, predict: Predict, strengths: tuple[float, ...]) -> Outcome:
     """Choose the strength on the training split alone, then train on all of it and read the test split once."""
     train, test = corpus.utterances_of("train"), corpus.utterances_of("test")
-    dialogue = np.repeat(np.arange(corpus.num_dialogues), corpus.lengths)
-    fold = assign_folds(corpus)[dialogue]
+    fold = assign_folds(corpus)[corpus.dialogue_of_utterance]
 
     def cross_validate(strength: float) -> list[float]:
         scores = []

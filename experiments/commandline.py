@@ -18,7 +18,7 @@ from experiments.interruption import Interrupted
 from macsgr_jax.config import PRESETS, Config
 from macsgr_jax.devices import is_writer
 from macsgr_jax.errors import InputError
-from macsgr_jax.settings import setting_names
+from macsgr_jax.settings import override, setting_names
 from macsgr_jax.sweep import DivergenceError
 
 BAD_INPUT = 2
@@ -86,6 +86,20 @@ def make_console() -> Console:
     """The screen, or lines wide enough for the tables where there is none; of several processes one prints."""
     console = Console(quiet=not is_writer())
     return console if console.is_terminal else Console(width=WIDTH_WITHOUT_TERMINAL, quiet=not is_writer())
+
+
+def configure(preset: str, assignments: Sequence[str], features: str, epochs: int | None) -> Config:
+    """The configuration of --preset, --set, --features and --epochs.
+
+    Raises:
+        InputError: a setting is unknown or does not fit.
+    """
+    assignments = list(assignments)
+    if epochs is not None:
+        assignments.append(f"train.epochs={epochs}")
+    if features:
+        assignments.append(f"data.features={features}")
+    return override(PRESETS[preset], assignments)
 
 
 def describe_settings() -> str:

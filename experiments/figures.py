@@ -89,19 +89,19 @@ def score_fusion(study: Study, corpus: str) -> dict[str, Any]:
 def place_nodes(study: Study, corpus: str) -> dict[str, Any]:
     """Fig. 7: t-SNE of the first seed's nodes; silhouette and purity of every seed's."""
     full = study.train(corpus, FULL)
+    ablated = {name: study.train(corpus, name, ABLATIONS[name]) for name in ("w/o SyE", "w/o SeE")}
+    of_full = compute_nodes(full)
     stages = {
-        "before refinement": (full, "before"),
-        "w/o SyE": (study.train(corpus, "w/o SyE", ABLATIONS["w/o SyE"]), "after"),
-        "w/o SeE": (study.train(corpus, "w/o SeE", ABLATIONS["w/o SeE"]), "after"),
-        "full": (full, "after"),
+        "before refinement": [nodes.before for nodes in of_full],
+        **{name: [nodes.after for nodes in compute_nodes(one)] for name, one in ablated.items()},
+        "full": [nodes.after for nodes in of_full],
     }
+    perplexity = min(PERPLEXITY, (len(full.labels) - 1) / 3)
     measured: dict[str, Any] = {}
     dots = {}
-    for stage, (trained, place) in stages.items():
-        of_seeds = [getattr(compute_nodes(trained, seed), place) for seed in range(study.seeds)]
-        clusters = [measure_clusters(nodes, trained.labels) for nodes in of_seeds]
+    for stage, of_seeds in stages.items():
+        clusters = [measure_clusters(nodes, full.labels) for nodes in of_seeds]
         measured[stage] = {name: [one[name] for one in clusters] for name in clusters[0]}
-        perplexity = min(PERPLEXITY, (len(full.labels) - 1) / 3)
         embedding = TSNE(metric="cosine", init="random", perplexity=perplexity, random_state=0)
         dots[stage] = embedding.fit_transform(of_seeds[0])
     return {

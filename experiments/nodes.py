@@ -11,10 +11,8 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from experiments.study import Trained
-from macsgr_jax.checkpoint import Params, load_description, load_params
-from macsgr_jax.models import Network, build_network
-from macsgr_jax.settings import from_json
-from macsgr_jax.task import prepare
+from macsgr_jax.checkpoint import Params
+from macsgr_jax.models import Network
 from macsgr_jax.train import gather_batch
 from macsgr_jax.types import Utterances
 
@@ -43,32 +41,25 @@ def _compute(params: Params, utterances: Utterances, rows: Array, *, network: Ne
     return jax.lax.map(step, rows)
 
 
-def compute_nodes(trained: Trained, seed: int) -> Nodes:
-    """The nodes of one seed's network.
+def compute_nodes(trained: Trained) -> list[Nodes]:
+    """The nodes of every seed's network.
 
     Args:
         trained: the network.
-        seed: one of its seeds.
 
     Returns:
-        Nodes.
+        Nodes, one a seed.
 
     Raises:
-        InputError: its checkpoint is missing or damaged.
+        InputError: a checkpoint is missing or damaged.
     """
-    folder = trained.folder / "checkpoints" / "full"
-    description, standardizer = load_description(folder)
-    config = from_json(description["config"])
-    task = prepare(trained.corpus, config, standardizer)
-    params, _ = load_params(folder / f"seed_{seed}", config.train.checkpoint)
-    rows = task.evaluation_rows("test")
-    network = build_network(config.model, task.corpus.num_classes)
-    before, after = (
-        np.asarray(values)[rows >= 0]
-        for values in _compute(params, task.utterances, jnp.asarray(rows), network=network)
-    )
+    utterances, rows = trained.task.utterances, trained.task.evaluation_rows("test")
     order = np.argsort(rows[rows >= 0])
-    return Nodes(before[order], after[order])
+    nodes = []
+    for params in trained.load_seeds():
+        places = _compute(params, utterances, jnp.asarray(rows), network=trained.flax_network)
+        nodes.append(Nodes(*(np.asarray(values)[rows >= 0][order] for values in places)))
+    return nodes
 
 
 def measure_clusters(nodes: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -15,15 +15,10 @@ from experiments.figure_plots import draw_calibration, draw_noise
 from experiments.study import Study, StudyOptions, Trained
 from experiments.tables import show
 from experiments.variants import FULL, PLAIN, SESSIONS
-from macsgr_jax.checkpoint import load_description, load_params
-from macsgr_jax.config import PRESETS
 from macsgr_jax.data.corpus import SPLITS, hold_out_validation
 from macsgr_jax.errors import InputError
 from macsgr_jax.metrics import NUM_BINS
-from macsgr_jax.models import build_network
-from macsgr_jax.settings import from_json, override
-from macsgr_jax.significance import weighted_f1
-from macsgr_jax.task import prepare
+from macsgr_jax.significance import score_seeds
 from macsgr_jax.train import predict
 from macsgr_jax.types import Utterances
 
@@ -108,7 +103,7 @@ def choose_epochs(study: Study, corpus: str) -> dict[str, Any]:
     validation, test = (SPLITS.index(name) for name in ("validation", "test"))
     if not np.any(split == validation):
         # The network holds out training dialogues by itself; the same ones have to stay out of its sight here.
-        data = override(PRESETS["default"], study.settings(corpus)).data
+        data = study.data(corpus)
         split = hold_out_validation(study.corpus(corpus), data.validation_share, data.validation_seed).split
     seen, swapped = f"{corpus}_official", f"{corpus}_swapped"
     study.derive(seen, corpus, split)
@@ -135,12 +130,10 @@ def split_scenes(study: Study, corpus: str) -> dict[str, Any]:
     """Scores over the scripted and over the improvised dialogues of the test split."""
     trained = study.train(corpus, FULL)
     scripted = np.array(["script" in name for name in trained.corpus.dialogue_names])
-    of_utterance = np.repeat(scripted, trained.corpus.lengths)[trained.utterances]
+    of_utterance = scripted[trained.corpus.dialogue_of_utterance][trained.utterances]
     rows, numbers = [], {}
     for name, kept in (("scripted", of_utterance), ("improvised", ~of_utterance)):
-        classes = np.eye(trained.corpus.num_classes)
-        gold, said = classes[trained.labels[kept]], classes[trained.predicted[:, kept]]
-        waf1 = weighted_f1(np.einsum("uc,sud->scd", gold, said)).tolist()
+        waf1 = score_seeds(trained.predicted[:, kept], trained.labels[kept], trained.corpus.num_classes).tolist()
         numbers[name] = {"utterances": int(kept.sum()), "waf1": waf1}
         rows.append([name, str(kept.sum()), show(waf1)])
     return {"head": ["", "utterances", "WAF1"], "rows": rows, "scenes": numbers}
@@ -246,23 +239,15 @@ def _score_changed(
     trained: Trained, change: Callable[[Utterances], Utterances], place: int = 0
 ) -> dict[str, list[float]]:
     """WAF1 on the changed test split, and the mean weight of the modality of that place, a value a seed."""
-    folder = trained.folder / "checkpoints" / "full"
-    description, standardizer = load_description(folder)
-    config = from_json(description["config"])
-    task = prepare(trained.corpus, config, standardizer)
-    changed = change(task.utterances)
-    rows = task.evaluation_rows("test")
-    network = build_network(config.model, task.corpus.num_classes)
-    classes = np.eye(task.corpus.num_classes)
-    gold = classes[task.corpus.labels[rows[rows >= 0]]]
-    scores: dict[str, list[float]] = {"waf1": [], "weight": []}
-    for seed in trained.network["seeds"]:
-        params, _ = load_params(folder / f"seed_{seed['seed']}", config.train.checkpoint)
-        said = predict(params, changed, jnp.asarray(rows), network=network)
-        predicted = classes[np.asarray(said.probabilities)[rows >= 0].argmax(axis=-1)]
-        scores["waf1"].append(float(weighted_f1(gold.T @ predicted)))
-        scores["weight"].append(float(np.asarray(said.weights)[:, place][rows >= 0].mean()))
-    return scores
+    utterances, rows = change(trained.task.utterances), trained.task.evaluation_rows("test")
+    predicted, weights = [], []
+    for params in trained.load_seeds():
+        said = predict(params, utterances, jnp.asarray(rows), network=trained.flax_network)
+        predicted.append(np.asarray(said.probabilities)[rows >= 0].argmax(axis=-1))
+        weights.append(float(np.asarray(said.weights)[:, place][rows >= 0].mean()))
+    labels = trained.corpus.labels[rows[rows >= 0]]
+    waf1 = score_seeds(np.array(predicted), labels, trained.corpus.num_classes)
+    return {"waf1": waf1.tolist(), "weight": weights}
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 import base64
 import dataclasses
-import html
 import json
 import sys
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def render_page(found: dict[str, dict[str, Any]], folder: Path) -> str:
     Returns:
         HTML.
     """
-    links = " · ".join(f'<a href="#{stem}">{_escape(_title(stem, found[stem]))}</a>' for stem in found)
+    links = " · ".join(f'<a href="#{stem}">{escape(_title(stem, found[stem]))}</a>' for stem in found)
     sections = "".join(render_section(stem, numbers, folder) for stem, numbers in found.items())
     return f"""<!doctype html>
 <html lang="en">
@@ -100,18 +100,18 @@ def render_page(found: dict[str, dict[str, Any]], folder: Path) -> str:
 
 def render_section(stem: str, numbers: dict[str, Any], folder: Path) -> str:
     """A table or a figure, and what made it."""
-    lines = [f'<section id="{stem}">', f"<h2>{_escape(_title(stem, numbers))}</h2>"]
+    lines = [f'<section id="{stem}">', f"<h2>{escape(_title(stem, numbers))}</h2>"]
     for corpus, part in numbers["parts"].items():
         if "rows" in part:
-            lines += [f"<h3>{_escape(numbers['corpora'][corpus]['name'])}</h3>", _render_table(part)]
+            lines += [f"<h3>{escape(numbers['corpora'][corpus]['name'])}</h3>", _render_table(part)]
     picture = folder / f"{stem}.png"
     if picture.is_file():
         data = base64.b64encode(picture.read_bytes()).decode()
-        lines.append(f'<img alt="{_escape(numbers["title"])}" src="data:image/png;base64,{data}">')
+        lines.append(f'<img alt="{escape(numbers["title"])}" src="data:image/png;base64,{data}">')
     corpora = ", ".join(f"{one['name']} (sha256 {one['sha256'][:12]}...)" for one in numbers["corpora"].values())
     versions = ", ".join(f"{name} {numbers['versions'][name]}" for name in ("python", "jax", "flax"))
     made = f"{numbers['date']}, {numbers['seeds']} seeds, {corpora}, {versions}, {numbers['device']['kind']}"
-    lines += [f'<p class="made"><code>{_escape(numbers["command"])}</code><br>{_escape(made)}</p>', "</section>"]
+    lines += [f'<p class="made"><code>{escape(numbers["command"])}</code><br>{escape(made)}</p>', "</section>"]
     return "\n".join(lines) + "\n"
 
 
@@ -163,13 +163,9 @@ def _title(stem: str, numbers: dict[str, Any]) -> str:
 
 
 def _render_table(part: dict[str, Any]) -> str:
-    head = "".join(f"<th>{_escape(cell)}</th>" for cell in part["head"])
-    rows = "".join("<tr>" + "".join(f"<td>{_escape(cell)}</td>" for cell in row) + "</tr>" for row in part["rows"])
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in part["head"])
+    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in part["rows"])
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _escape(text: str) -> str:
-    return html.escape(text)
 
 
 def _rank(stem: str) -> int:

@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,9 +19,14 @@ import tyro
 from experiments import train
 from experiments.folder import RESULTS_FILE
 from experiments.variants import CORPUS_SETTINGS
+from macsgr_jax.checkpoint import Params, load_description, load_params
+from macsgr_jax.config import PRESETS, Config, DataConfig
 from macsgr_jax.data.corpus import Corpus, keep_dialogues
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.errors import InputError
+from macsgr_jax.models import Network, build_network
+from macsgr_jax.settings import from_json, override
+from macsgr_jax.task import Task, prepare
 
 QUICK_SEEDS, QUICK_EPOCHS = 1, 2
 LONGEST_NAME = 100
@@ -87,8 +92,7 @@ class Trained:
     @cached_property
     def dialogue(self) -> np.ndarray:
         """i64[U], which dialogue of the test split each utterance belongs to, from 0."""
-        of_utterance = np.repeat(np.arange(self.corpus.num_dialogues), self.corpus.lengths)[self.utterances]
-        return np.unique(of_utterance, return_inverse=True)[1]
+        return np.unique(self.corpus.dialogue_of_utterance[self.utterances], return_inverse=True)[1]
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -100,10 +104,37 @@ class Trained:
         """f64[S, U, M], fusion weights of every seed, modalities sorted."""
         return self._read_columns("weight_")
 
+    @cached_property
+    def task(self) -> Task:
+        """The corpus as the network was given it."""
+        return prepare(self.corpus, self._config, load_description(self._checkpoints)[1])
+
+    @cached_property
+    def flax_network(self) -> Network:
+        """The module whose weights `load_seeds` reads."""
+        return build_network(self._config.model, self.corpus.num_classes)
+
+    def load_seeds(self) -> Iterator[Params]:
+        """The weights of each seed that were tested.
+
+        Raises:
+            InputError: a checkpoint is missing or damaged.
+        """
+        for seed in self.network["seeds"]:
+            yield load_params(self._checkpoints / f"seed_{seed['seed']}", self._config.train.checkpoint)[0]
+
     @property
     def predicted(self) -> np.ndarray:
         """i64[S, U]."""
         return np.argmax(self.probabilities, axis=-1)
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.folder / "checkpoints" / "full"
+
+    @property
+    def _config(self) -> Config:
+        return from_json(self.network["config"])
 
     def _read_columns(self, prefix: str) -> np.ndarray:
         with open(self.folder / "predictions.csv", encoding="utf-8", newline="") as file:
@@ -180,10 +211,9 @@ class Study:
         """Those of every network on a corpus."""
         return (*CORPUS_SETTINGS[self._sources.get(corpus, corpus)], *self._options.set)
 
-    def features(self, corpus: str) -> tuple[str, ...]:
-        """The feature sets of every network on a corpus; empty for all."""
-        chosen = [setting.split("=", 1)[1] for setting in self.settings(corpus) if setting.startswith("data.features=")]
-        return tuple(chosen[-1].split(",")) if chosen else ()
+    def data(self, corpus: str) -> DataConfig:
+        """The features and splits of every network on a corpus."""
+        return override(PRESETS["default"], self.settings(corpus)).data
 
     def train(self, corpus: str, variant: str, settings: tuple[str, ...] = ()) -> Trained:
         """The network of a name, trained if it is not there yet.

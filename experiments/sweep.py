@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
-from experiments.commandline import describe_settings, make_console, run_script
+from experiments.commandline import configure, describe_settings, make_console, run_script
 from experiments.corpora import SYNTHETIC, read_corpus
 from experiments.evaluation import evaluate_split
 from experiments.execution import plan_execution
@@ -24,13 +24,13 @@ from experiments.runs import Execution, History, Spec, train_network
 from experiments.sweep_plot import plot_sweep
 from experiments.sweep_results import Finished, assemble_sweep, choose_point, describe_points, write_table
 from macsgr_jax.checkpoint import load_params, save_description
-from macsgr_jax.config import PRESETS, Config
+from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.devices import is_writer, start_processes
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json
 from macsgr_jax.hparams import without_traced
-from macsgr_jax.settings import override, to_json
+from macsgr_jax.settings import to_json
 from macsgr_jax.task import Task, prepare
 
 OUTPUTS = ("runs.csv", "sweep.png", "checkpoints")
@@ -143,12 +143,7 @@ def choose_points(command: Sweep) -> tuple[Config, list[Point]]:
         raise InputError("--seeds must be at least 1")
     if bool(command.grid) == bool(command.random) or bool(command.range) != bool(command.random):
         raise InputError("give either one --grid or more, or --random N with one --range or more")
-    assignments = list(command.set)
-    if command.epochs is not None:
-        assignments.append(f"train.epochs={command.epochs}")
-    if command.features:
-        assignments.append(f"data.features={command.features}")
-    base = override(PRESETS[command.preset], assignments)
+    base = configure(command.preset, command.set, command.features, command.epochs)
     if command.grid:
         return base, make_grid(command.grid, base)
     return base, draw_points(command.random, command.range, base, command.random_seed)

@@ -20,7 +20,7 @@ from macsgr_jax.significance import (
     compare_over_dialogues,
     compare_over_seeds,
     count_by_dialogue,
-    weighted_f1,
+    score_seeds,
 )
 
 ALPHA = 0.05
@@ -97,16 +97,11 @@ def tabulate_sentiment(study: Study, corpus: str) -> dict[str, Any]:
     rows, numbers = [], {}
     for name, kept in (("Has0", np.ones(sentiment.shape, bool)), ("Non0", sentiment != 0)):
         right = trained.predicted[:, kept] == trained.labels[kept]
-        confusion = count_by_dialogue(
-            trained.predicted[:, kept],
-            trained.labels[kept],
-            np.zeros(int(kept.sum()), np.int64),
-            trained.corpus.num_classes,
-        )
+        waf1 = score_seeds(trained.predicted[:, kept], trained.labels[kept], trained.corpus.num_classes)
         numbers[name] = {
             "utterances": int(kept.sum()),
             "waa": right.mean(axis=1).tolist(),
-            "waf1": weighted_f1(confusion[:, 0]).tolist(),
+            "waf1": waf1.tolist(),
         }
         rows.append([name, str(kept.sum()), show(numbers[name]["waa"]), show(numbers[name]["waf1"])])
     rows.append(["paper, on CMU-MOSEI", "", *map(show_quoted, SCORES[corpus][FULL])])
@@ -134,7 +129,7 @@ def tabulate_ablations(study: Study, corpus: str) -> dict[str, Any]:
 def tabulate_modalities(study: Study, corpus: str) -> dict[str, Any]:
     """Table V."""
     return compare_with_full(
-        study, corpus, list_modalities(study.corpus(corpus), study.features(corpus)), TABLE_5[corpus]
+        study, corpus, list_modalities(study.corpus(corpus), study.data(corpus).features), TABLE_5[corpus]
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from experiments.commandline import describe_settings, make_console, run_script
+from experiments.commandline import configure, describe_settings, make_console, run_script
 from experiments.corpora import SYNTHETIC, describe_best, read_corpus
 from experiments.evaluation import measure, predict_split
 from experiments.execution import plan_execution
@@ -24,7 +24,7 @@ from experiments.rendering import as_screen_table, class_rows, describe_outcome,
 from experiments.results import assemble, describe_corpus, describe_network
 from experiments.runs import Execution, Spec, train_network
 from macsgr_jax.checkpoint import load_params, save_description
-from macsgr_jax.config import PRESETS, Config
+from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus, choose_features
 from macsgr_jax.devices import is_writer, start_processes
 from macsgr_jax.errors import InputError
@@ -79,7 +79,9 @@ def main(command: Train) -> None:
     if command.distributed:
         start_processes(command.distributed)
     console = make_console()
-    config = configure(command)
+    if command.seeds < 1 or command.first_seed < 0:
+        raise InputError("--seeds must be at least 1 and --first-seed at least 0")
+    config = configure(command.preset, command.set, command.features, command.epochs)
     corpus = read_corpus(command.corpus)
     variants = choose_variants(corpus, config, command.single_modalities)
     tasks = {name: prepare(corpus, variant) for name, variant in variants.items()}
@@ -114,22 +116,6 @@ def main(command: Train) -> None:
 def seeds_of(command: Train) -> range:
     """The seeds that a command line asks for."""
     return range(command.first_seed, command.first_seed + command.seeds)
-
-
-def configure(command: Train) -> Config:
-    """The configuration of a command line.
-
-    Raises:
-        InputError: a setting is unknown or does not fit.
-    """
-    if command.seeds < 1 or command.first_seed < 0:
-        raise InputError("--seeds must be at least 1 and --first-seed at least 0")
-    assignments = list(command.set)
-    if command.epochs is not None:
-        assignments.append(f"train.epochs={command.epochs}")
-    if command.features:
-        assignments.append(f"data.features={command.features}")
-    return override(PRESETS[command.preset], assignments)
 
 
 def choose_variants(corpus: Corpus, config: Config, single_modalities: bool) -> dict[str, Config]:

@@ -50,13 +50,10 @@ def _open_manager(folder: Path) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(folder.absolute(), options=options)
 
 
-class RunCheckpoints:
-    """The weights of one run, best and last: a context manager that waits for its writes on leaving."""
+class _Checkpoints:
+    """A context manager that waits for the writes of an orbax manager on leaving."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the folder of one run, made if need be."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._manager = _open_manager(folder)
+    _manager: ocp.CheckpointManager
 
     def __enter__(self) -> Self:
         """Nothing to do."""
@@ -67,6 +64,15 @@ class RunCheckpoints:
     ) -> None:
         """Wait for the writes under way."""
         self._manager.close()
+
+
+class RunCheckpoints(_Checkpoints):
+    """The weights of one run, best and last: a context manager that waits for its writes on leaving."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the folder of one run, made if need be."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._manager = _open_manager(folder)
 
     def save(self, epoch: int, params: Params, validation_waf1: float) -> None:
         """Write weights in the background.
@@ -80,7 +86,7 @@ class RunCheckpoints:
         self._manager.save(epoch, args=ocp.args.StandardSave(copied), metrics={"waf1": validation_waf1})
 
 
-class RecoveryCheckpoints:
+class RecoveryCheckpoints(_Checkpoints):
     """The last two states of a training, from which it can go on: a context manager that waits for its writes.
 
     Several processes may share the folder; all of them have to make the same calls.
@@ -91,16 +97,6 @@ class RecoveryCheckpoints:
         options = ocp.CheckpointManagerOptions(preservation_policy=preservation_policy.LatestN(2))
         self._folder = folder
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
-
-    def __enter__(self) -> Self:
-        """Nothing to do."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Wait for the writes under way."""
-        self._manager.close()
 
     def is_empty(self) -> bool:
         """Whether there is no state to go on from."""

@@ -116,6 +116,20 @@ def weighted_f1(confusion: np.ndarray) -> np.ndarray:
     return (support * f1).sum(-1) / np.maximum(support.sum(-1), 1)
 
 
+def score_seeds(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """WAF1 of each seed.
+
+    Args:
+        predicted: i64[S, U], a row a seed.
+        labels: i64[U].
+        num_classes: C.
+
+    Returns:
+        f64[S].
+    """
+    return weighted_f1(count_by_dialogue(predicted, labels, np.zeros(labels.shape, np.int64), num_classes)[:, 0])
+
+
 def compare_over_dialogues(
     first: np.ndarray, second: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
 ) -> DialogueTest:

@@ -83,7 +83,7 @@ def prepare(corpus: Corpus, config: Config, standardizer: Standardizer | None = 
             available={name: jnp.asarray(values) for name, values in available.items()},
             speakers=jnp.asarray(corpus.speakers, jnp.int32),
             labels=jnp.asarray(corpus.labels, jnp.int32),
-            dialogue=jnp.asarray(np.repeat(np.arange(corpus.num_dialogues), corpus.lengths), jnp.int32),
+            dialogue=jnp.asarray(corpus.dialogue_of_utterance, jnp.int32),
         ),
         slots=slots,
         rows_per_step=choose_rows_per_step(

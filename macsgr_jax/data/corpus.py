@@ -69,6 +69,11 @@ class Corpus:
         return np.diff(self.offsets)
 
     @property
+    def dialogue_of_utterance(self) -> np.ndarray:
+        """i64[U], the dialogue of each utterance."""
+        return np.repeat(np.arange(self.num_dialogues), self.lengths)
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """The parts of the feature names before the first underscore, sorted."""
         return tuple(sorted({name.split("_", 1)[0] for name in self.features}))
@@ -79,7 +84,7 @@ class Corpus:
 
     def utterances_of(self, split_name: str) -> np.ndarray:
         """i64[...], the utterance rows of a split of SPLITS, in order."""
-        return np.flatnonzero(np.repeat(self.split, self.lengths) == SPLITS.index(split_name))
+        return np.flatnonzero(self.split[self.dialogue_of_utterance] == SPLITS.index(split_name))
 
 
 def hold_out_validation(corpus: Corpus, share: float, seed: int) -> Corpus:

@@ -85,21 +85,25 @@ def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_study(study_corpora: Path, study_folder: Path) -> Callable[..., dict[str, Any]]:
+def study_places(study_corpora: Path, study_folder: Path) -> list[str]:
+    """Options of a command: where it reads and writes."""
+    return [
+        *("--corpora", str(study_corpora)),
+        *("--runs", str(study_folder / "runs")),
+        *("--results", str(study_folder / "results")),
+    ]
+
+
+@pytest.fixture(scope="session")
+def run_study(study_places: list[str], study_folder: Path) -> Callable[..., dict[str, Any]]:
     """A command in its quick form on iemocap alone; what it writes to NAME.json."""
 
     def call(command: Any, main: Any, name: str, *arguments: str, only: str = "iemocap") -> dict[str, Any]:
-        given = [
-            "--corpora",
-            str(study_corpora),
-            "--runs",
-            str(study_folder / "runs"),
-            "--results",
-            str(study_folder / "results"),
-        ]
         settings = [part for setting in STUDY_SETTINGS for part in ("--set", setting)]
         with compile_quickly():
-            assert run_script("x", command, main, [*given, "--quick", "--only", only, *settings, *arguments]) == 0
+            assert (
+                run_script("x", command, main, [*study_places, "--quick", "--only", only, *settings, *arguments]) == 0
+            )
         numbers: dict[str, Any] = json.loads((study_folder / "results" / f"{name}.json").read_text(encoding="utf-8"))
         return numbers
 

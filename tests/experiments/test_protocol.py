@@ -141,16 +141,8 @@ def test_bad_input_is_one_sentence(
 
 
 def test_networks_of_other_settings_are_not_taken(
-    full: Trained, study_corpora: Path, study_folder: Path, capsys: pytest.CaptureFixture[str]
+    full: Trained, study_places: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [
-        "--corpora",
-        str(study_corpora),
-        "--runs",
-        str(study_folder / "runs"),
-        "--results",
-        str(study_folder / "results"),
-    ]
     settings = [part for setting in (*SETTINGS, "model.dropout=0.1") for part in ("--set", setting)]
-    assert run_script("x", Tables, tables, [*given, "--quick", "--table", "1", *settings]) == 2
+    assert run_script("x", Tables, tables, [*study_places, "--quick", "--table", "1", *settings]) == 2
     assert "model.dropout was 0.5 and is 0.1" in capsys.readouterr().err

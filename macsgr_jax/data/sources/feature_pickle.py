@@ -128,11 +128,12 @@ def _read_tuple(path: Path, parts: list[Any]) -> list[_Dialogue]:
     if names is None:
         raise _other_layout(path, f"it has {len(features)} dictionaries of features")
     validation = set(train[MELD_TRAINING:] if len(train) == MELD_WITH_VALIDATION else IEMOCAP_VALIDATION)
+    tested = set(test)
     return [
         _make_dialogue(
             path,
             vid,
-            SPLITS.index("test" if vid in set(test) else "validation" if vid in validation else "train"),
+            SPLITS.index("test" if vid in tested else "validation" if vid in validation else "train"),
             speakers[vid],
             labels[vid],
             {name: values[vid] for name, values in zip(names, features, strict=True)},
