@@ -186,6 +186,7 @@ class TrainConfig:
         decay: added to the gradient (coupled), or (literal) theta <- (1 - lambda_d) theta each step (decoupled).
         clip_norm: gradients are scaled down to this global norm; 0 does not clip (paper: none).
         modality_dropout: share of utterances that lose one modality in training, if they have more (paper: none).
+        utterance_dropout: share of utterances left out of an epoch; their dialogues close up (paper: none).
         checkpoint: the weights reported: of the last epoch, or (literal) of the best validation WAF1.
     """
 
@@ -199,6 +200,7 @@ class TrainConfig:
     decay: Literal["coupled", "decoupled"] = "coupled"
     clip_norm: Weight = 5.0
     modality_dropout: Share = 0.0
+    utterance_dropout: Share = 0.0
     checkpoint: Literal["best", "last"] = "last"
 
 

@@ -6,7 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from macsgr_jax.config import Config
-from macsgr_jax.data.batching import choose_rows_per_step, count_steps, epoch_rows, evaluation_rows, padding_share
+from macsgr_jax.data.batching import (
+    choose_rows_per_step,
+    count_steps,
+    drop_utterances,
+    epoch_rows,
+    evaluation_rows,
+    padding_share,
+)
 from macsgr_jax.data.corpus import Corpus, choose_features, hold_out_validation
 from macsgr_jax.data.standardize import Standardizer, fit_standardizer, standardize
 from macsgr_jax.errors import InputError
@@ -23,6 +30,7 @@ class Task:
         utterances: the whole corpus on the device.
         slots: N, slots of a row.
         rows_per_step: B, rows of a batch.
+        utterance_dropout: share of the utterances left out of a training epoch.
     """
 
     corpus: Corpus
@@ -30,6 +38,7 @@ class Task:
     utterances: Utterances
     slots: int
     rows_per_step: int
+    utterance_dropout: float = 0.0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -38,16 +47,20 @@ class Task:
 
     def epoch_rows(self, rng: np.random.Generator) -> np.ndarray:
         """The training split in a random order: i32[steps, B, N], -1 where padded."""
-        dialogues = self.corpus.dialogues_of("train")
-        return epoch_rows(self.corpus.offsets, dialogues, self.slots, self.rows_per_step, rng)
+        rows = self._whole_rows(rng)
+        return drop_utterances(rows, self.utterance_dropout, rng) if self.utterance_dropout else rows
 
     def evaluation_rows(self, split: str) -> np.ndarray:
         """A split, tightly packed: i32[steps, B, N], -1 where padded."""
         return evaluation_rows(self.corpus.offsets, self.corpus.dialogues_of(split), self.slots, self.rows_per_step)
 
     def padding_share(self) -> float:
-        """Share of the slots of a training epoch that are padding."""
-        return padding_share(self.epoch_rows(np.random.default_rng(0)))
+        """Share of the slots of a training epoch that are padding, when every utterance is in it."""
+        return padding_share(self._whole_rows(np.random.default_rng(0)))
+
+    def _whole_rows(self, rng: np.random.Generator) -> np.ndarray:
+        dialogues = self.corpus.dialogues_of("train")
+        return epoch_rows(self.corpus.offsets, dialogues, self.slots, self.rows_per_step, rng)
 
 
 def prepare(corpus: Corpus, config: Config, standardizer: Standardizer | None = None) -> Task:
@@ -89,4 +102,5 @@ def prepare(corpus: Corpus, config: Config, standardizer: Standardizer | None = 
         rows_per_step=choose_rows_per_step(
             corpus.lengths[corpus.dialogues_of("train")], slots, config.train.dialogues_per_step
         ),
+        utterance_dropout=config.train.utterance_dropout,
     )

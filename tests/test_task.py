@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from macsgr_jax.config import Config
+from macsgr_jax.config import Config, TrainConfig
 from macsgr_jax.data.corpus import SPLITS, Corpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.settings import override
@@ -129,3 +129,16 @@ def test_features_of_another_width_than_the_standardiser_s_are_refused() -> None
     other.measured["text_small"] = other.measured["text_small"][:, :2]
     with pytest.raises(InputError, match="2 columns in text_small where the standardisation was fitted on 4"):
         prepare(other, Config(), fitted)
+
+
+def test_utterance_dropout_thins_training_and_nothing_else() -> None:
+    corpus = make_corpus()
+    whole = prepare(corpus, Config())
+    thinned = prepare(corpus, Config(train=TrainConfig(utterance_dropout=0.5)))
+    before = whole.epoch_rows(np.random.default_rng(0))
+    after = thinned.epoch_rows(np.random.default_rng(0))
+    assert after.shape == before.shape
+    assert 0 < np.sum(after >= 0) < np.sum(before >= 0)
+    assert set(after[after >= 0].tolist()) < set(before[before >= 0].tolist())
+    np.testing.assert_array_equal(thinned.evaluation_rows("test"), whole.evaluation_rows("test"))
+    assert thinned.padding_share() == whole.padding_share()

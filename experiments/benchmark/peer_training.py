@@ -210,7 +210,7 @@ class PeerTraining:
 
 
 # Numbers that the peer does not know.
-OURS_ALONE = ("loss.class_balance", "train.modality_dropout")
+OURS_ALONE = ("loss.class_balance", "train.modality_dropout", "train.utterance_dropout")
 
 
 def refuse_other_readings(config: Config) -> None:

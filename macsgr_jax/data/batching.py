@@ -113,6 +113,21 @@ def epoch_rows(
     return index.reshape(rows_per_step, steps, slots).swapaxes(0, 1)
 
 
+def drop_utterances(index: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+    """Take utterances out of rows at random: their dialogues close up, as if they had not been said.
+
+    Args:
+        index: i32[steps, B, N], -1 where padded.
+        rate: share of the utterances to take out.
+        rng: the only source of randomness.
+
+    Returns:
+        i32[steps, B, N] in the same order, more of it padded.
+    """
+    kept = np.where(rng.random(index.shape) < rate, PADDING, index)
+    return np.take_along_axis(kept, np.argsort(kept == PADDING, axis=-1, kind="stable"), axis=-1)
+
+
 def count_steps(offsets: np.ndarray, dialogues: np.ndarray, slots: int, rows_per_step: int) -> int:
     """Steps of an epoch: the same for every epoch."""
     lengths = np.diff(offsets)

@@ -9,6 +9,7 @@ from macsgr_jax.data.batching import (
     PADDING,
     choose_rows_per_step,
     count_steps,
+    drop_utterances,
     epoch_rows,
     evaluation_rows,
     index_rows,
@@ -144,3 +145,17 @@ def test_rows_per_step_hold_the_slots_of_the_average_dialogues() -> None:
     assert choose_rows_per_step(np.array([2, 6]), 8, 16) == 8
     assert choose_rows_per_step(np.array([2, 6]), 8, 5) == 2
     assert choose_rows_per_step(np.array([2]), 50, 1) == 1
+
+
+def test_dropped_utterances_leave_no_gap() -> None:
+    index = np.array([[[3, 4, 5, 6, 9, 10, -1, -1], [7, 8, -1, -1, -1, -1, -1, -1]]], np.int32)
+    kept = [drop_utterances(index, 0.5, np.random.default_rng(seed)) for seed in range(200)]
+    for rows in kept:
+        assert rows.shape == index.shape and rows.dtype == np.int32
+        for row, whole in zip(rows[0], index[0], strict=True):
+            said = row[row >= 0].tolist()
+            assert said == [one for one in whole if one in said]  # In the old order, of the same row, and none twice.
+            assert np.all(row[len(said) :] == -1)
+    shares = np.mean([np.isin(index[index >= 0], rows) for rows in kept], axis=0)
+    assert np.all(np.abs(shares - 0.5) < 0.15)
+    np.testing.assert_array_equal(drop_utterances(index, 0.0, np.random.default_rng(0)), index)
