@@ -1,50 +1,109 @@
-"""Turn a release of a corpus, or a file that other repositories read, into a corpus of docs/corpus.md."""
+"""Turn a release, a file of other repositories, or own conversations into a corpus of docs/corpus.md."""
 
 import dataclasses
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal, NamedTuple
 
+import numpy as np
 import tyro
+from rich.progress import Progress
 
 from experiments.commandline import make_console, run_script
+from macsgr_jax.data.clips import Clip
+from macsgr_jax.data.conversation import read_conversations, to_corpus
 from macsgr_jax.data.corpus import SPLITS, Corpus
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
+from macsgr_jax.data.sources.cmu import read_cmu
+from macsgr_jax.data.sources.emorynlp import read_emorynlp
 from macsgr_jax.data.sources.feature_pickle import read_feature_pickle
-from macsgr_jax.data.sources.meld import read_meld
+from macsgr_jax.data.sources.iemocap import read_iemocap
+from macsgr_jax.data.sources.meld import find_meld_clips, read_meld
 from macsgr_jax.errors import InputError
-from macsgr_jax.features.words import add_word_features
+from macsgr_jax.features.extraction import NAMES, SENTENCES, WORDS, add_features
+
+Kind = Literal["iemocap", "iemocap4", "meld", "emorynlp", "cmu", "pickle", "conversations"]
+
+
+class Source(NamedTuple):
+    """What was read.
+
+    Attributes:
+        corpus: with the features that it came with.
+        clips: where the sound of each utterance is; empty where there is none.
+        beside: further arrays for the file.
+    """
+
+    corpus: Corpus
+    clips: tuple[Clip | None, ...] = ()
+    beside: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True)
 class ImportCorpus:
-    """Turn what others hand around into an .npz corpus.
+    """Turn what others hand around, or what you have recorded, into an .npz corpus.
 
-    A folder is taken for MELD's release (its three CSV files; the words become features), a file for one of the field's
-    feature pickles (DialogueRNN, MMGCN, COGMEN and their relatives). Nothing of a pickle is run: it may hold plain data
-    alone.
+    KIND says what SOURCE is. iemocap (6 emotions) and iemocap4: the folder IEMOCAP_full_release. meld: the folder of
+    its three CSV files, and of its films for sound. emorynlp: the folder of its three CSV files. cmu: a .csd file of
+    CMU-MOSI's or MOSEI's labels; the features are named with --sequence. pickle: a file of DialogueRNN, MMGCN, COGMEN
+    or their relatives, of which nothing is run: it may hold plain data alone. conversations: a folder with folders
+    train, test and perhaps validation of tables as `macsgr predict` reads them, each utterance with a label.
 
     Attributes:
+        kind: What the source is.
         source: The folder or the file.
         out: The .npz file to write.
-        labels: The emotions of a pickle in the order of their numbers, separated by commas; known for 6, 4 and 7.
+        features: Feature sets to make, separated by commas: text_lsa, text_sentence, audio_egemaps, audio_compare; by
+            default text_lsa where there are sentences and no features.
+        sentence_model: For text_sentence: a sentence-transformers model, by name or as a folder.
+        sequence: For cmu: a feature set and its .csd file; may be repeated.
+        folds: For cmu: a file of the videos of each split, JSON or text.
+        labels: For pickles: the emotions in the order of their numbers, separated by commas; known for 6, 4 and 7.
+        jobs: Sounds to take features of at once; 0 is one a core.
         overwrite: Replace the .npz file.
     """
 
+    kind: tyro.conf.Positional[Kind]
     source: tyro.conf.Positional[Path]
     out: tyro.conf.Positional[Path]
+    features: str = ""
+    sentence_model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    sequence: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=FILE")] = ()
+    folds: Path | None = None
     labels: str = ""
+    jobs: int = 0
     overwrite: bool = False
 
 
 def main(command: ImportCorpus) -> None:
-    """Release -> corpus -> .npz."""
+    """Release -> corpus -> features -> .npz."""
     if command.out.exists() and not command.overwrite:
         raise InputError(f"{command.out} is there already: give another name, or --overwrite")
     if command.out.suffix != ".npz":
         raise InputError(f"{command.out} should end in .npz")
-    save_corpus(read_source(command), command.out)
-    saved = load_corpus(command.out)  # Says so if what was written could not be trained on.
+    for option, kind in (("labels", "pickle"), ("sequence", "cmu"), ("folds", "cmu")):
+        if getattr(command, option) and command.kind != kind:
+            raise InputError(f"--{option} is for {kind}, not for {command.kind}: leave it out")
+    corpus, clips, beside = read_source(command)
+    names = [name.strip() for name in command.features.split(",") if name.strip()]
+    for name in names:
+        if name not in NAMES:
+            raise InputError(f"--features: there is no feature set {name!r} to make, only {', '.join(NAMES)}")
+    if not names and not corpus.features:
+        names = [WORDS]
     console = make_console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("features", total=len(clips))
+        model = command.sentence_model if SENTENCES in names else ""
+        jobs = command.jobs or os.cpu_count() or 1
+        corpus = add_features(corpus, clips, names, model, jobs, lambda: progress.advance(task))
+    save_corpus(corpus, command.out, **beside)
+    saved = load_corpus(command.out)  # Says so if what was written could not be trained on.
+    for notice in corpus.notices:
+        console.print(f"note: {notice}", highlight=False, soft_wrap=True)
     for split in SPLITS:
         dialogues, utterances = len(saved.dialogues_of(split)), len(saved.utterances_of(split))
         console.print(f"{split}: {dialogues} dialogues of {utterances} utterances", highlight=False)
@@ -53,18 +112,62 @@ def main(command: ImportCorpus) -> None:
     console.print(f"emotions: {', '.join(saved.label_names)}\nwrote {command.out}", highlight=False, soft_wrap=True)
 
 
-def read_source(command: ImportCorpus) -> Corpus:
-    """The corpus of a command line.
+def read_source(command: ImportCorpus) -> Source:
+    """What a command line names.
 
     Raises:
         InputError: the source cannot be understood.
     """
-    labels = [label.strip() for label in command.labels.split(",") if label.strip()]
-    if command.source.is_dir():
-        if labels:
-            raise InputError("--labels is for pickles: the emotions of MELD are known")
-        return add_word_features(read_meld(command.source))
-    return read_feature_pickle(command.source, labels)
+    source = command.source
+    match command.kind:
+        case "iemocap" | "iemocap4":
+            return Source(*read_iemocap(source, "4" if command.kind == "iemocap4" else "6"))
+        case "meld":
+            corpus = read_meld(source)
+            return Source(*find_meld_clips(corpus, source)) if "audio_" in command.features else Source(corpus)
+        case "emorynlp":
+            return Source(read_emorynlp(source))
+        case "cmu":
+            release = read_cmu(source, _read_sequences(command.sequence), command.folds, source.stem.lower())
+            return Source(release.corpus, beside={"sentiment": release.sentiment})
+        case "pickle":
+            labels = [label.strip() for label in command.labels.split(",") if label.strip()]
+            return Source(read_feature_pickle(source, labels))
+        case "conversations":
+            return _read_own(source)
+
+
+def _read_sequences(given: tuple[str, ...]) -> dict[str, Path]:
+    sequences = {}
+    for one in given:
+        name, equals, path = one.partition("=")
+        if not equals or name in sequences:
+            raise InputError(f"--sequence {one}: give a feature set and its file, each once, as text_glove=GloVe.csd")
+        sequences[name] = Path(path)
+    if not sequences:
+        raise InputError("cmu: name the features with --sequence, such as --sequence text_glove=CMU_MOSI_GloVe.csd")
+    return sequences
+
+
+def _read_own(folder: Path) -> Source:
+    """Labelled conversations in a folder a split."""
+    parts = {split: read_conversations(folder / split) for split in SPLITS if (folder / split).is_dir()}
+    for split in ("train", "test"):
+        if split not in parts:
+            raise InputError(f"{folder} has no folder {split}: put the conversations into train, test and validation")
+    conversations = [conversation for split in parts for conversation in parts[split]]
+    names = [conversation.name for conversation in conversations]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{folder}: there are two conversations {name}: give each its own name")
+    turns = [(conversation, turn) for conversation in conversations for turn in conversation.turns]
+    for conversation, turn in turns:
+        if not turn.label:
+            raise InputError(f"{conversation.path}: utterance {turn.id} has no label: to learn from it, it needs one")
+    corpus = to_corpus(conversations, tuple(sorted({turn.label for _, turn in turns})))
+    of_each = np.array([SPLITS.index(split) for split in parts for _ in parts[split]], np.int8)
+    corpus = dataclasses.replace(corpus, name=folder.resolve().name, split=of_each)
+    return Source(corpus, tuple(turn.clip for _, turn in turns))
 
 
 if __name__ == "__main__":

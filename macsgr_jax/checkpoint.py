@@ -2,6 +2,7 @@
 
 FOLDER/description.json   corpus, configuration, label names, feature sets
 FOLDER/standardizer.npz   the scaling fitted on the training split
+FOLDER/extractors.npz     how the features were made, where that is known
 FOLDER/seed_0/            orbax checkpoints, one a kept epoch
 FOLDER/recovery_0/        orbax checkpoints of everything that changes in the first runs that train together
 """
@@ -20,11 +21,16 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from macsgr_jax.data import extractor
+from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.data.standardize import Standardizer
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json, write_npz
 
 Params = dict[str, Any]
+
+# What reading a damaged .json or .npz file raises.
+DAMAGES = (ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def _validation_waf1(metrics: dict[str, float]) -> float:
@@ -229,17 +235,22 @@ def load_params(folder: Path, which: Literal["best", "last"]) -> tuple[Params, i
     return params, epoch
 
 
-def save_description(folder: Path, description: dict[str, Any], standardizer: Standardizer) -> None:
+def save_description(
+    folder: Path, description: dict[str, Any], standardizer: Standardizer, made_by: dict[str, Extractor]
+) -> None:
     """Write what is needed to use the weights.
 
     Args:
         folder: the checkpoints of a run; made if need be.
         description: plain values.
         standardizer: the scaling.
+        made_by: feature set -> how it was made, of a corpus that says so.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "description.json", description)
     write_npz(folder / "standardizer.npz", standardizer.to_arrays())
+    used = {name for names in standardizer.feature_sets.values() for name in names}
+    write_npz(folder / "extractors.npz", extractor.to_arrays({name: made_by[name] for name in used & made_by.keys()}))
 
 
 def load_description(folder: Path) -> tuple[dict[str, Any], Standardizer]:
@@ -248,14 +259,33 @@ def load_description(folder: Path) -> tuple[dict[str, Any], Standardizer]:
     Raises:
         InputError: a file is missing or damaged.
     """
-    path = folder / "description.json"
+    description, path = None, folder / "description.json"
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
         path = folder / "standardizer.npz"
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            standardizer = Standardizer.from_arrays(dict(arrays))
+        standardizer = Standardizer.from_arrays(_read_npz(path))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: {os.fspath(folder)} is not the checkpoint folder of a run") from None
-    except (ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGES as error:
         raise InputError(f"{path} is damaged ({error}): train again") from None
     return description, standardizer
+
+
+def load_extractors(folder: Path) -> dict[str, Extractor]:
+    """How the features were made, as `save_description` wrote it; empty for runs that are older than this file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / "extractors.npz"
+    if not path.is_file():
+        return {}
+    try:
+        return extractor.from_arrays(_read_npz(path))
+    except (*DAMAGES, InputError) as error:
+        raise InputError(f"{path} is damaged ({error}): train again") from None
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)

@@ -129,7 +129,7 @@ def test_description_and_standardiser_come_back(tmp_path: Path) -> None:
     corpus = make_corpus()
     standardizer = prepare(corpus, Config()).standardizer
     description = {"corpus": {"name": "sm±ll"}, "config": to_json(Config())}
-    save_description(tmp_path / "checkpoints" / "full", description, standardizer)
+    save_description(tmp_path / "checkpoints" / "full", description, standardizer, {})
     found, other = load_description(tmp_path / "checkpoints" / "full")
     assert found == description and from_json(found["config"]) == Config()
     assert other.feature_sets == standardizer.feature_sets and other.clip == standardizer.clip
@@ -142,7 +142,7 @@ def test_description_and_standardiser_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["description.json", "standardizer.npz"])
 @pytest.mark.parametrize("damage", ["cut short", "deleted", "overwritten"])
 def test_a_damaged_description_is_refused(tmp_path: Path, name: str, damage: str) -> None:
-    save_description(tmp_path, {"config": to_json(Config())}, prepare(make_corpus(), Config()).standardizer)
+    save_description(tmp_path, {"config": to_json(Config())}, prepare(make_corpus(), Config()).standardizer, {})
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).unlink()
     if damage != "deleted":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -31,6 +32,7 @@ class Corpus:
         texts: one an utterance, or None.
         notices: one sentence each about what loading noticed and worked around.
         sha256: of the file, or of the arrays where they were generated.
+        extractors: feature set -> how it was made, where that is known.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Corpus:
     texts: tuple[str, ...] | None
     notices: tuple[str, ...]
     sha256: str
+    extractors: dict[str, Extractor] = dataclasses.field(default_factory=dict)
 
     @property
     def num_utterances(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from macsgr_jax.data import extractor
 from macsgr_jax.data.corpus import MODALITIES, SPLITS, Corpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_npz
@@ -107,6 +108,7 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
         texts=texts,
         notices=tuple(notices),
         sha256=sha256,
+        extractors=_read_extractors(table, features),
     )
 
 
@@ -215,7 +217,7 @@ def _read_split(table: _Table, offsets: np.ndarray, dialogue_names: tuple[str, .
 def _read_features(table: _Table, notices: list[str]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     features, measured, unread = {}, {}, []
     for name, array in table.arrays.items():
-        if name.endswith(("_mask", "_names")):
+        if name.endswith(("_mask", "_names")) or name.startswith(extractor.PREFIX):
             continue
         modality, _, rest = name.partition("_")
         if modality in MODALITIES and rest and array.dtype.kind == "f":
@@ -253,17 +255,28 @@ def _read_feature_set(table: _Table, name: str) -> tuple[np.ndarray, np.ndarray]
     return np.where(measured, single, np.float32(0)), measured
 
 
-def save_corpus(corpus: Corpus, path: str | os.PathLike[str]) -> None:
+def _read_extractors(table: _Table, features: dict[str, np.ndarray]) -> dict[str, extractor.Extractor]:
+    try:
+        found = extractor.from_arrays(table.arrays)
+    except InputError as error:
+        raise table.error(str(error)) from None
+    for name in found.keys() - features.keys():
+        raise table.error(f"the array {extractor.PREFIX}{name} describes a feature set that is not there; leave it out")
+    return found
+
+
+def save_corpus(corpus: Corpus, path: str | os.PathLike[str], **beside: np.ndarray) -> None:
     """Write a corpus so that `load_corpus` gives it back; notices and sha256 are not written.
 
     Args:
         corpus: what to write.
         path: the .npz file, replaced in one step if it is there.
+        beside: further arrays, which `load_corpus` does not read.
 
     Raises:
         InputError: the file cannot be written.
     """
-    arrays: dict[str, Any] = {
+    arrays: dict[str, Any] = beside | {
         "name": np.array(corpus.name),
         "label": corpus.labels,
         "label_names": np.array(corpus.label_names),
@@ -279,4 +292,4 @@ def save_corpus(corpus: Corpus, path: str | os.PathLike[str]) -> None:
         arrays["text"] = np.array(corpus.texts)
     for name, values in corpus.features.items():
         arrays[name], arrays[f"{name}_mask"] = values, corpus.measured[name]
-    write_npz(Path(path), arrays)
+    write_npz(Path(path), arrays | extractor.to_arrays(corpus.extractors))

@@ -177,18 +177,18 @@ def test_other_layouts_are_refused_in_one_sentence(content: Any, message: str, t
 
 def test_the_command_writes_a_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, out = write(tmp_path, dialogue_rnn(labels=parts(5)["labels"])), tmp_path / "corpus.npz"
-    assert run_script("x", ImportCorpus, main, [str(source), str(out), "--labels", "a,b, c,d,e"]) == 0
+    assert run_script("x", ImportCorpus, main, ["pickle", str(source), str(out), "--labels", "a,b, c,d,e"]) == 0
     corpus = load_corpus(out)
     assert corpus.label_names == ("a", "b", "c", "d", "e") and corpus.num_utterances == 11
     assert "train: 2 dialogues of 7 utterances" in capsys.readouterr().out
     before = out.read_bytes()
-    assert run_script("x", ImportCorpus, main, [str(source), str(out)]) == 2
+    assert run_script("x", ImportCorpus, main, ["pickle", str(source), str(out)]) == 2
     assert "is there already" in capsys.readouterr().err and out.read_bytes() == before
 
 
 def test_the_command_runs_nothing_of_a_pickle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, out = tmp_path / "evil.pkl", tmp_path / "corpus.npz"
     source.write_bytes(b"cos\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR.")
-    assert run_script("x", ImportCorpus, main, [str(source), str(out)]) == 2
+    assert run_script("x", ImportCorpus, main, ["pickle", str(source), str(out)]) == 2
     assert "asks for os.system, which is no plain data, and was not run" in capsys.readouterr().err
     assert not (tmp_path / "ran").exists() and not out.exists()

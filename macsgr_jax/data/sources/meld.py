@@ -1,22 +1,24 @@
-"""MELD as its owners distribute it: three CSV files of sentences, speakers and emotions.
+"""MELD as its owners distribute it: three CSV files of sentences, speakers and emotions, and a film an utterance.
 
 Reference:
     Poria et al., MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations, 2019.
 """
 
-import csv
+import dataclasses
 import hashlib
-import io
+import os
 from pathlib import Path
 
-import numpy as np
-
+from macsgr_jax.data.clips import Clip
 from macsgr_jax.data.corpus import SPLITS, Corpus
+from macsgr_jax.data.sources.turns import Dialogue, Turn, make_corpus, parse_rows, read_bytes
 from macsgr_jax.errors import InputError
 
 FILES = ("train_sent_emo.csv", "dev_sent_emo.csv", "test_sent_emo.csv")  # In the order of SPLITS.
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 EMOTIONS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
+FILMS = ("train_splits", "dev_splits_complete", "output_repeated_splits_test")  # Folders in the order of SPLITS.
+DAMAGED = ("train_dia125_utt3", "validation_dia110_utt7")  # Films that are broken, or absent, in every copy.
 
 # The files hold the quotation marks of another encoding.
 QUOTES = str.maketrans({"\x91": "'", "\x92": "'", "\x93": '"', "\x94": '"', "\x96": "-", "\x97": "-", "\x85": "..."})
@@ -34,67 +36,87 @@ def read_meld(folder: Path) -> Corpus:
     Raises:
         InputError: a file or column is missing, or a row cannot be understood.
     """
-    rows: list[dict[str, str]] = []
-    offsets, names, split = [0], [], []
+    dialogues: list[Dialogue] = []
     digest = hashlib.sha256()
     for place, name in enumerate(FILES):
-        content = _read(folder / name)
+        content = read_bytes(folder / name, f"give the folder of MELD's {', '.join(FILES)}")
         digest.update(content)
-        dialogues: dict[int, list[dict[str, str]]] = {}
+        rows_of: dict[int, list[dict[str, str]]] = {}
         for row in _parse(folder / name, content):
-            dialogues.setdefault(int(row["Dialogue_ID"]), []).append(row)
-        for number in sorted(dialogues):
-            turns = sorted(dialogues[number], key=lambda row: int(row["Utterance_ID"]))
-            rows += turns
-            offsets.append(offsets[-1] + len(turns))
-            names.append(f"{SPLITS[place]}_dia{number}")
-            split.append(place)
-    speaker_names = tuple(sorted({row["Speaker"] for row in rows}))
-    numbers = {name: place for place, name in enumerate(speaker_names)}
-    of_utterance = np.repeat(names, np.diff(offsets))
-    return Corpus(
-        name="meld",
-        features={},
-        measured={},
-        labels=np.array([EMOTIONS.index(row["Emotion"].lower()) for row in rows], np.int32),
-        label_names=EMOTIONS,
-        speakers=np.array([numbers[row["Speaker"]] for row in rows], np.int32),
-        speaker_names=speaker_names,
-        offsets=np.array(offsets, np.int64),
-        dialogue_names=tuple(names),
-        split=np.array(split, np.int8),
-        utterance_ids=tuple(f"{name}_utt{row['Utterance_ID']}" for name, row in zip(of_utterance, rows, strict=True)),
-        texts=tuple(row["Utterance"].translate(QUOTES) for row in rows),
-        notices=(),
-        sha256=digest.hexdigest(),
+            rows_of.setdefault(int(row["Dialogue_ID"]), []).append(row)
+        for number in sorted(rows_of):
+            rows = sorted(rows_of[number], key=lambda row: int(row["Utterance_ID"]))
+            dialogue = f"{SPLITS[place]}_dia{number}"
+            dialogues.append(Dialogue(dialogue, place, [_make_turn(dialogue, row) for row in rows]))
+    return make_corpus("meld", dialogues, EMOTIONS, digest.hexdigest())
+
+
+def _make_turn(dialogue: str, row: dict[str, str]) -> Turn:
+    return Turn(
+        name=f"{dialogue}_utt{row['Utterance_ID']}",
+        speaker=row["Speaker"],
+        emotion=row["Emotion"].lower(),
+        text=row["Utterance"].translate(QUOTES),
     )
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}): give the folder of MELD's {', '.join(FILES)}"
-        ) from None
-
-
 def _parse(path: Path, content: bytes) -> list[dict[str, str]]:
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", errors="replace"), newline=""))
-    missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-    if missing:
-        raise InputError(f"{path}: the column {missing[0]} is missing; MELD's files have {', '.join(COLUMNS)}")
-    rows = list(reader)
+    rows = parse_rows(path, content, COLUMNS, "MELD")
     seen: set[tuple[str, str]] = set()
     for line, row in enumerate(rows, start=2):
         where = (row["Dialogue_ID"], row["Utterance_ID"])
-        if any(row[column] is None for column in COLUMNS) or not all(str(one).isdecimal() for one in where):
+        if not all(one.isdecimal() for one in where):
             raise InputError(f"{path}: row {line} has no Dialogue_ID or Utterance_ID: copy the file again")
         if row["Emotion"].lower() not in EMOTIONS:
             raise InputError(f"{path}: row {line} has the emotion {row['Emotion']!r}, none of {', '.join(EMOTIONS)}")
         if where in seen:
             raise InputError(f"{path}: row {line} is dialogue {where[0]}, utterance {where[1]} for the second time")
         seen.add(where)
-    if not rows:
-        raise InputError(f"{path} has no row: copy the file again")
     return rows
+
+
+def find_meld_clips(corpus: Corpus, folder: Path) -> tuple[Corpus, tuple[Clip | None, ...]]:
+    """The films of MELD's utterances; none of them is opened.
+
+    Args:
+        corpus: that of `read_meld`.
+        folder: in which, at any depth, the folders of FILMS are.
+
+    Returns:
+        The corpus with a notice of what has no film, and a clip an utterance: all of its film, or None.
+
+    Raises:
+        InputError: none of the folders is there, or the utterances are not MELD's.
+    """
+    folders = _find_film_folders(folder)
+    if not any(folders.values()):
+        raise InputError(f"{folder} has none of the folders {', '.join(FILMS)}: unpack MELD's films there")
+    clips: list[Clip | None] = []
+    absent, damaged = [], []
+    for name in corpus.utterance_ids:
+        split, _, rest = name.partition("_")
+        if split not in folders:
+            raise InputError(f"{corpus.name}: the utterance {name} is not MELD's: import its CSV files first")
+        found = [place / f"{rest}.mp4" for place in folders[split] if (place / f"{rest}.mp4").is_file()]
+        if name in DAMAGED:
+            damaged.append(name)
+        elif not found:
+            absent.append(name)
+        clips.append(Clip(found[0]) if found and name not in DAMAGED else None)
+    notices = list(corpus.notices)
+    if damaged:
+        notices.append(f"The films of {' and '.join(damaged)} are damaged in MELD's release and not used.")
+    if absent:
+        notices.append(f"{len(absent)} of {len(clips)} utterances have no film (first: utterance {absent[0]}).")
+    return dataclasses.replace(corpus, notices=tuple(notices)), tuple(clips)
+
+
+def _find_film_folders(folder: Path) -> dict[str, list[Path]]:
+    """Split -> folders of its films; those that a Mac adds to archives are left out."""
+    found: dict[str, list[Path]] = {split: [] for split in SPLITS}
+    for place, inside, _ in os.walk(folder):
+        name = Path(place).name
+        if name in FILMS:
+            found[SPLITS[FILMS.index(name)]].append(Path(place))
+        inside[:] = sorted(one for one in inside if one != "__MACOSX")
+    return found

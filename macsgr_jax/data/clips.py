@@ -1,0 +1,18 @@
+"""Where the sound of an utterance is: a stretch of a recording."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Clip(NamedTuple):
+    """A stretch of a recording.
+
+    Attributes:
+        path: of a sound or film file.
+        start: seconds from the beginning of the file.
+        end: seconds from the beginning of the file; None is its end.
+    """
+
+    path: Path
+    start: float = 0.0
+    end: float | None = None

@@ -1,0 +1,59 @@
+"""How a feature set was made: carried by corpus files and checkpoints, so that a new recording gets the same."""
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from macsgr_jax.errors import InputError
+
+PREFIX = "extractor_"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Extractor:
+    """How a feature set was made.
+
+    Attributes:
+        description: plain values: `kind`, such as opensmile, the versions of its libraries, and its settings.
+        arrays: what was fitted, by name; empty where nothing was.
+    """
+
+    description: dict[str, Any]
+    arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+def to_arrays(extractors: dict[str, Extractor]) -> dict[str, np.ndarray]:
+    """Feature set -> extractor as arrays of an .npz file, whose names begin with `extractor_`."""
+    arrays = {}
+    for name, extractor in extractors.items():
+        arrays[f"{PREFIX}{name}"] = np.array(json.dumps(extractor.description, sort_keys=True))
+        for part, values in extractor.arrays.items():
+            arrays[f"{PREFIX}{name}/{part}"] = values
+    return arrays
+
+
+def from_arrays(arrays: dict[str, np.ndarray]) -> dict[str, Extractor]:
+    """The extractors among the arrays of an .npz file.
+
+    Raises:
+        InputError: a description is not JSON.
+    """
+    extractors: dict[str, Extractor] = {}
+    for key in sorted(arrays):
+        name, _, part = key.removeprefix(PREFIX).partition("/")
+        if not key.startswith(PREFIX):
+            continue
+        if part:
+            if name in extractors:
+                extractors[name].arrays[part] = arrays[key]
+            continue
+        try:
+            description = json.loads(str(arrays[key]))
+        except ValueError:
+            description = None
+        if not isinstance(description, dict):
+            raise InputError(f"the array {key} is not a JSON object: it should say how {name} was made")
+        extractors[name] = Extractor(description)
+    return extractors

@@ -1,0 +1,129 @@
+"""Computational sequences of the CMU Multimodal SDK: HDF5 files that hold rows with a beginning and an end a video.
+
+A file has one group, named after the sequence, in it `data`, in that a group a video with `features` [n, D] and
+`intervals` [n, 2]. In files that were aligned a video is in pieces, `video[0]`, `video[1]` and so on.
+
+Reference:
+    Zadeh et al., Multi-attention Recurrent Network for Human Communication Comprehension, 2018.
+"""
+
+import importlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from macsgr_jax.errors import InputError
+
+PIECE = re.compile(r"(.+)\[(\d+)\]")
+WHOLE = -1  # Stands for the number of a piece where a video is not in pieces.
+AGAIN = "copy or download the file again"
+
+
+class Rows(NamedTuple):
+    """What a sequence says of a video.
+
+    Attributes:
+        features: f64[n, D].
+        intervals: f64[n, 2], seconds.
+        places: i64[n], the row, or the number of the piece in which it is.
+    """
+
+    features: np.ndarray
+    intervals: np.ndarray
+    places: np.ndarray
+
+
+class ComputationalSequence:
+    """An open file; what is in it is read when it is asked for, since some hold gigabytes."""
+
+    def __init__(self, path: Path, data: Any) -> None:
+        self.path = path
+        self._data = data
+        self._columns: int | None = None
+        self._pieces: dict[str, dict[int, str]] = {}
+        for key in data:
+            match = PIECE.fullmatch(key)
+            video, piece = (match[1], int(match[2])) if match else (key, WHOLE)
+            self._pieces.setdefault(video, {})[piece] = key
+
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """Of which there is something."""
+        return tuple(self._pieces)
+
+    def read(self, video: str) -> Rows:
+        """All of one of the videos.
+
+        Raises:
+            InputError: its rows are not numbers, are not as wide as those of other videos, have no intervals, or are
+                damaged.
+        """
+        with _tell_damage(self.path):
+            found = [self._read_group(key, piece) for piece, key in self._pieces[video].items()]
+        return Rows(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+    def _read_group(self, key: str, piece: int) -> Rows:
+        features, intervals = (self._read_array(key, name) for name in ("features", "intervals"))
+        if features.ndim != 2 or not features.shape[1] or intervals.shape != (len(features), 2):
+            found = f"features {list(features.shape)} and intervals {list(intervals.shape)}"
+            raise InputError(f"{self.path}: {key} has {found} instead of [n, D] and [n, 2]: {AGAIN}")
+        self._columns = self._columns or features.shape[1]
+        if features.shape[1] != self._columns:
+            found = f"{features.shape[1]} columns, and videos before it {self._columns}"
+            raise InputError(f"{self.path}: {key} has {found}: {AGAIN}")
+        if not np.isfinite(intervals).all():
+            raise InputError(f"{self.path}: an interval of {key} is not a finite time: {AGAIN}")
+        return Rows(features, intervals, np.arange(len(features)) if piece == WHOLE else np.full(len(features), piece))
+
+    def _read_array(self, key: str, name: str) -> np.ndarray:
+        if name not in self._data[key]:
+            raise InputError(f"{self.path}: {key} has no {name}: {AGAIN}")
+        array = np.asarray(self._data[key][name][()])
+        if array.dtype.kind not in "fiu":
+            raise InputError(f"{self.path}: the {name} of {key} are not numbers: give a file of vectors")
+        return array.astype(np.float64)
+
+
+@contextmanager
+def open_sequence(path: Path) -> Iterator[ComputationalSequence]:
+    """A computational sequence to read from.
+
+    Args:
+        path: of a .csd file.
+
+    Yields:
+        The sequence, closed when the block ends.
+
+    Raises:
+        InputError: h5py is not installed, or the file is not a computational sequence or is damaged.
+    """
+    try:
+        h5py = importlib.import_module("h5py")
+    except ModuleNotFoundError:
+        raise InputError(f"{path} is an HDF5 file, and h5py is not installed to read it: pip install h5py") from None
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file: give the path of a .csd file")
+    with _tell_damage(path):
+        file = h5py.File(path, "r")
+    with file:
+        with _tell_damage(path):
+            found = [group["data"] for group in file.values() if isinstance(group, h5py.Group) and "data" in group]
+            if len(found) != 1 or not isinstance(found[0], h5py.Group) or not len(found[0]):
+                raise InputError(f"{path} is not a computational sequence, a group with data of videos in it: {AGAIN}")
+            sequence = ComputationalSequence(path, found[0])
+        yield sequence
+
+
+@contextmanager
+def _tell_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    # HDF5 raises many types over damaged bytes, MemoryError for a garbled shape among them.
+    except Exception as error:
+        raise InputError(f"{path} is damaged, or not an HDF5 file ({type(error).__name__}): {AGAIN}") from None

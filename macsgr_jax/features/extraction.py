@@ -1,0 +1,165 @@
+"""Features of a corpus, made and described; features of a new conversation, made as they were for the training."""
+
+import dataclasses
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from macsgr_jax.data.clips import Clip
+from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.extractor import Extractor
+from macsgr_jax.errors import InputError
+from macsgr_jax.features import sentences, speech, words
+
+WORDS = "text_lsa"
+SENTENCES = "text_sentence"
+NAMES = (WORDS, SENTENCES, *speech.SETS)
+
+
+class Extracted(NamedTuple):
+    """Feature sets of some utterances.
+
+    Attributes:
+        features: feature set -> f32[U, D], 0 where not measured.
+        measured: feature set -> bool[U, D].
+        notices: a sentence each about what could not be had.
+    """
+
+    features: dict[str, np.ndarray]
+    measured: dict[str, np.ndarray]
+    notices: tuple[str, ...]
+
+
+def make_extractor(name: str, training_texts: Sequence[str], sentence_model: str, columns: int) -> Extractor:
+    """The extractor of a feature set, fitted where it has to be.
+
+    Args:
+        name: one of NAMES.
+        training_texts: of the training split.
+        sentence_model: name or folder, for text_sentence.
+        columns: of text_lsa.
+
+    Raises:
+        InputError: the name is unknown, a package or the model is missing, or there are no words to learn from.
+    """
+    if name == WORDS:
+        return words.fit_words(training_texts, columns)
+    if name == SENTENCES:
+        return sentences.describe_sentences(sentence_model)
+    if name in speech.SETS:
+        return speech.describe_speech(name)
+    raise InputError(f"there is no feature set {name!r} to make: choose among {', '.join(NAMES)}")
+
+
+def apply_extractors(
+    extractors: dict[str, Extractor],
+    texts: Sequence[str],
+    clips: Sequence[Clip | None],
+    jobs: int = 1,
+    on_clip: Callable[[], None] = lambda: None,
+) -> Extracted:
+    """Make feature sets of utterances.
+
+    Args:
+        extractors: feature set -> how it is made.
+        texts: U sentences; empty where there is none.
+        clips: U places of sound; None where there is none.
+        jobs: utterances at once.
+        on_clip: called after each sound.
+
+    Returns:
+        Extracted.
+
+    Raises:
+        InputError: a feature set cannot be made here as it was for the training.
+    """
+    features, measured = {}, {}
+    notices: list[str] = []
+    for name, extractor in extractors.items():
+        check_extractor(name, extractor)
+        if extractor.description["kind"] == speech.KIND:
+            values, known, said = speech.extract_speech(extractor, clips, jobs, on_clip)
+            notices += said
+        else:
+            apply = words.apply_words if extractor.description["kind"] == words.KIND else sentences.apply_sentences
+            values, known = apply(extractor, texts)
+            if not known.all():
+                notices.append(f"{name}: {np.sum(~known)} of {len(texts)} utterances: no word that it knows")
+        features[name], measured[name] = values, np.repeat(known[:, None], values.shape[1], axis=1)
+    return Extracted(features, measured, tuple(notices))
+
+
+def check_extractor(name: str, extractor: Extractor) -> None:
+    """See that a feature set can be made here as it was for the training.
+
+    Raises:
+        InputError: it cannot: another version, an unknown kind, or a package is missing.
+    """
+    description = extractor.description
+    kinds = {speech.KIND: "opensmile", words.KIND: "scikit-learn", sentences.KIND: "sentence-transformers"}
+    if description.get("kind") not in kinds:
+        raise InputError(
+            f"the feature set {name} was made by {description.get('kind')!r}, which this version of macsgr_jax does"
+            " not know: update it"
+        )
+    package = kinds[description["kind"]]
+    try:
+        here = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        raise InputError(
+            f"the feature set {name} needs the package {package}: pip install 'macsgr-jax[features]'"
+        ) from None
+    # What scikit-learn fitted is applied by a formula, and what a sentence model says is compared when it is used.
+    if description["kind"] == speech.KIND and description[package] != here:
+        raise InputError(
+            f"the feature set {name} was made with {package} {description[package]}, and here is {here}: the network"
+            f" would see other numbers than it was trained on; pip install {package}=={description[package]}"
+        )
+
+
+def add_features(
+    corpus: Corpus,
+    clips: Sequence[Clip | None],
+    names: Sequence[str],
+    sentence_model: str = "",
+    jobs: int = 1,
+    on_clip: Callable[[], None] = lambda: None,
+    columns: int = 300,
+) -> Corpus:
+    """The corpus with feature sets more; what is fitted is fitted on its training split.
+
+    Args:
+        corpus: with texts, if a text feature set is named.
+        clips: where the sound of each utterance is; empty for a corpus without.
+        names: of NAMES.
+        sentence_model: name or folder, for text_sentence.
+        jobs: utterances at once.
+        on_clip: called after each sound.
+        columns: of text_lsa.
+
+    Returns:
+        The corpus, with its extractors and a notice of what could not be measured.
+
+    Raises:
+        InputError: a feature set cannot be made, or is there already.
+    """
+    for name in names:
+        if name in corpus.features:
+            raise InputError(f"{corpus.name} has the feature set {name} already: name others")
+        if name.startswith("text_") and corpus.texts is None:
+            raise InputError(f"{corpus.name} has no texts: {name} needs them")
+        if name.startswith("audio_") and not clips:
+            raise InputError(f"{corpus.name} comes without sound: {name} needs it")
+    texts = corpus.texts or ("",) * corpus.num_utterances
+    training = [texts[row] for row in corpus.utterances_of("train")]
+    extractors = {name: make_extractor(name, training, sentence_model, columns) for name in names}
+    made = apply_extractors(extractors, texts, clips, jobs, on_clip)
+    return dataclasses.replace(
+        corpus,
+        features=corpus.features | made.features,
+        measured=corpus.measured | made.measured,
+        extractors=corpus.extractors | extractors,
+        notices=(*corpus.notices, *made.notices),
+    )
