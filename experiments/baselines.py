@@ -34,8 +34,9 @@ REMARKS = (
 )
 MODELS = ("majority", "scenario", "linear", "linear, averaged context", "SVM, words in context")
 
-# The labels of the training rows of a fold -> what the model says of the rows of another.
+# Rows to train on, rows to judge, strength -> the class of each row judged; or its score of each class, f64[rows, C].
 Predict = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+Score = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,9 +111,8 @@ def train_models(corpus: Corpus, features: tuple[str, ...], quick: bool = False)
     Yields:
         Name and outcome.
     """
-    strengths = STRENGTHS[1:2] if quick else STRENGTHS
-    standardizer = fit_standardizer(corpus, choose_features(corpus, features), 5.0)
-    values, _ = standardize(standardizer, corpus)
+    strengths = list_strengths(quick)
+    values = standardize_features(corpus, features)
     own = np.concatenate([values[name] for name in sorted(values)], axis=1)
     for name in MODELS:
         if name == "majority":
@@ -125,8 +125,17 @@ def train_models(corpus: Corpus, features: tuple[str, ...], quick: bool = False)
             context = np.concatenate([own, *average_context(corpus, own)], axis=1)
             yield name, _fit(corpus, _logistic(corpus, context), strengths)
         elif name == "SVM, words in context" and corpus.texts is not None:
-            prosody = values.get("audio", own[:, :0])
-            yield name, _fit(corpus, _support_vectors(corpus, prosody), strengths)
+            yield name, _fit(corpus, choose_highest(score_by_words(corpus, values)), strengths)
+
+
+def list_strengths(quick: bool) -> tuple[float, ...]:
+    """What to choose the strength of a linear model from; one alone where it is to be quick."""
+    return STRENGTHS[1:2] if quick else STRENGTHS
+
+
+def standardize_features(corpus: Corpus, features: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Modality -> f32[U, D], scaled by the training split; of some feature sets, or of all."""
+    return standardize(fit_standardizer(corpus, choose_features(corpus, features), 5.0), corpus)[0]
 
 
 def find_sessions(corpus: Corpus) -> np.ndarray | None:
@@ -171,19 +180,30 @@ def average_context(corpus: Corpus, values: np.ndarray) -> tuple[np.ndarray, np.
 def _fit(corpus: Corpus, predict: Predict, strengths: tuple[float, ...]) -> Outcome:
     """Choose the strength on the training split alone, then train on all of it and read the test split once."""
     train, test = corpus.utterances_of("train"), corpus.utterances_of("test")
-    fold = assign_folds(corpus)[corpus.dialogue_of_utterance]
+    best, folds = choose_strength(corpus, predict, strengths)
+    return Outcome(best or None, folds, predict(train, test, best).astype(np.int64))
+
+
+def choose_strength(corpus: Corpus, predict: Predict, strengths: tuple[float, ...]) -> tuple[float, list[float]]:
+    """The strength that does best over the folds of the training split, and its WAF1 of each fold."""
 
     def cross_validate(strength: float) -> list[float]:
-        scores = []
-        for left_out in np.unique(fold[train]):
-            inside, outside = train[fold[train] != left_out], train[fold[train] == left_out]
-            said = predict(inside, outside, strength)
-            scores.append(float(f1_score(corpus.labels[outside], said, average="weighted")))
-        return scores
+        return [
+            float(f1_score(corpus.labels[outside], predict(inside, outside, strength), average="weighted"))
+            for inside, outside in split_training(corpus)
+        ]
 
     tried = {strength: cross_validate(strength) for strength in strengths}
     best = max(tried, key=lambda strength: float(np.mean(tried[strength])))
-    return Outcome(best or None, tried[best], predict(train, test, best).astype(np.int64))
+    return best, tried[best]
+
+
+def split_training(corpus: Corpus) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each fold of the training split, the rows of all others and its own."""
+    train = corpus.utterances_of("train")
+    fold = assign_folds(corpus)[corpus.dialogue_of_utterance[train]]
+    for left_out in np.unique(fold):
+        yield train[fold != left_out], train[fold == left_out]
 
 
 def _most_common(corpus: Corpus, group: np.ndarray) -> Predict:
@@ -211,12 +231,25 @@ def _logistic(corpus: Corpus, values: np.ndarray) -> Predict:
     return predict
 
 
-def _support_vectors(corpus: Corpus, prosody: np.ndarray) -> Predict:
-    """TF-IDF of the utterance, of what its speaker said near it and of what the others said, and the audio features."""
-    assert corpus.texts is not None
-    own, same, others = gather_words(corpus)
+def choose_highest(score: Score) -> Predict:
+    """The class of the highest score."""
+    return lambda train, rows, strength: score(train, rows, strength).argmax(axis=1)
 
-    def predict(train: np.ndarray, rows: np.ndarray, strength: float) -> np.ndarray:
+
+def score_by_words(corpus: Corpus, values: dict[str, np.ndarray]) -> Score:
+    """A linear SVM of the words of the utterance, of its speaker near it and of the others, and of the audio features.
+
+    Args:
+        corpus: with texts.
+        values: of `standardize_features`.
+
+    Returns:
+        Score: the decision function of each class, -1 where no training row has it.
+    """
+    own, same, others = gather_words(corpus)
+    prosody = values.get("audio", np.zeros((corpus.num_utterances, 0), np.float32))
+
+    def score(train: np.ndarray, rows: np.ndarray, strength: float) -> np.ndarray:
         one, other = [], []
         for texts in filter(any, (own, same, others)):  # A monologue has no others.
             vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
@@ -230,10 +263,13 @@ def _support_vectors(corpus: Corpus, prosody: np.ndarray) -> Predict:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(sparse.hstack(one).tocsr(), corpus.labels[train])
-        said: np.ndarray = model.predict(sparse.hstack(other).tocsr())
-        return said
+        decision = model.decision_function(sparse.hstack(other).tocsr())
+        scores = np.full((len(rows), corpus.num_classes), -1.0)  # As a class says that has no example.
+        # Of two classes scikit-learn gives the score of the second alone.
+        scores[:, model.classes_] = decision if decision.ndim > 1 else np.stack([-decision, decision], axis=1)
+        return scores
 
-    return predict
+    return score
 
 
 def gather_words(corpus: Corpus) -> tuple[list[str], list[str], list[str]]:

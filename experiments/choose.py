@@ -13,6 +13,7 @@ from experiments.evidence import measure, publish
 from experiments.study import Study, StudyOptions
 from experiments.variants import FULL
 from macsgr_jax.data.corpus import SPLITS
+from macsgr_jax.errors import InputError
 from macsgr_jax.metrics import summarize
 
 CORPORA = ("iemocap", "meld", "mosi")
@@ -59,20 +60,9 @@ def cross_validate(study: Study, corpus: str, attempts: dict[str, tuple[str, ...
     Returns:
         `head` and `rows` as text; `attempts`: name -> `last` and `peak`, a list a fold with a value a seed.
     """
-    whole = study.corpus(corpus)
-    train, validation, test = (SPLITS.index(split) for split in SPLITS)
-    folds = assign_folds(whole)
-    left_out = np.unique(folds[whole.split == train])
+    folds = derive_folds(study, corpus)
     numbers: dict[str, dict[str, list[list[float]]]] = {name: {"last": [], "peak": []} for name in attempts}
-    for fold in left_out:
-        # What is left out stands where the validation split stands, so that every epoch has its score; the other
-        # validation dialogues are the test split, which nobody looks at.
-        split = np.where(whole.split == test, -1, np.where(whole.split == validation, test, train))
-        split[(folds == fold) & (whole.split == train)] = validation
-        name = f"{corpus}_fold_{fold}"
-        if not np.any(split == test):  # There has to be one.
-            split[np.flatnonzero(split == validation)[0]] = test
-        study.derive(name, corpus, split.astype(np.int8))
+    for name in folds.values():
         for attempt, settings in attempts.items():
             seeds = study.train(name, attempt, settings).network["seeds"]
             curves = np.array([seed["curves"]["validation_waf1"] for seed in seeds])
@@ -86,8 +76,42 @@ def cross_validate(study: Study, corpus: str, attempts: dict[str, tuple[str, ...
         ]
         for name, of_attempt in numbers.items()
     ]
-    head = ["settings", "last", "peak", *(f"last, fold {fold}" for fold in left_out)]
+    head = ["settings", "last", "peak", *(f"last, fold {fold}" for fold in folds)]
     return {"head": head, "rows": rows, "attempts": numbers}
+
+
+def derive_folds(study: Study, corpus: str) -> dict[int, str]:
+    """Make the corpora in which a part of the training dialogues is left out: each session, otherwise quarters.
+
+    What is left out stands where the validation split stands, so that every epoch has its score; the other validation
+    dialogues are the test split, which nobody looks at.
+
+    Args:
+        study: keeps them.
+        corpus: such as iemocap; none of its test dialogues is in them.
+
+    Returns:
+        Number of the part -> name of the corpus.
+
+    Raises:
+        InputError: the corpus is missing or damaged, or has no validation split and too few training dialogues.
+    """
+    whole = study.corpus(corpus)
+    train, validation, test = (SPLITS.index(split) for split in SPLITS)
+    parts = assign_folds(whole)
+    folds = {int(part): f"{corpus}_fold_{part}" for part in np.unique(parts[whole.split == train])}
+    for part, name in folds.items():
+        split = np.where(whole.split == test, -1, np.where(whole.split == validation, test, train))
+        split[(parts == part) & (whole.split == train)] = validation
+        if not np.any(split == test):  # There has to be one.
+            split[np.flatnonzero(split == validation)[0]] = test
+        if not np.any(split == validation):
+            raise InputError(
+                f"{study.path(corpus)}: part {part} of the training dialogues is a single one, which has to be the test"
+                " split: mark a validation split in the file or bring more dialogues"
+            )
+        study.derive(name, corpus, split.astype(np.int8))
+    return folds
 
 
 def _show(of_seeds: np.ndarray) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 
 from experiments.baselines import find_sessions
 from experiments.commandline import run_script
+from experiments.confidence import REMARKS as CALIBRATION_REMARKS
+from experiments.confidence import measure_calibration
 from experiments.evidence import measure, publish
 from experiments.figure_plots import draw_calibration, draw_noise
 from experiments.study import Study, StudyOptions, Trained
@@ -17,7 +19,6 @@ from experiments.tables import show
 from experiments.variants import FULL, PLAIN, SESSIONS
 from macsgr_jax.data.corpus import SPLITS, hold_out_validation
 from macsgr_jax.errors import InputError
-from macsgr_jax.metrics import NUM_BINS
 from macsgr_jax.significance import score_seeds
 from macsgr_jax.train import predict
 from macsgr_jax.types import Utterances
@@ -41,7 +42,7 @@ CORPORA = {
 NOISE = (0.0, 0.5, 1.0, 2.0, 4.0)  # Standard deviations of a feature.
 MISSING_SHARE = 0.3
 MODALITY_DROPOUT = "train.modality_dropout=0.3"
-COVERAGES = tuple(tenth / 10 for tenth in range(1, 11))
+REMARKS = {"calibration": CALIBRATION_REMARKS}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ def main(command: Protocol) -> None:
     }[command.part]
     draw = {"calibration": draw_calibration, "noise": draw_noise}.get(command.part)
     numbers = measure(study, study.choose(CORPORA[command.part]), "protocol", TITLES[command.part], part)
-    publish(study.results, f"protocol_{command.part}", numbers, draw=draw)
+    publish(study.results, f"protocol_{command.part}", numbers, REMARKS.get(command.part, ()), draw)
 
 
 def leave_out_sessions(study: Study, corpus: str) -> dict[str, Any]:
@@ -137,35 +138,6 @@ def split_scenes(study: Study, corpus: str) -> dict[str, Any]:
         numbers[name] = {"utterances": int(kept.sum()), "waf1": waf1}
         rows.append([name, str(kept.sum()), show(waf1)])
     return {"head": ["", "utterances", "WAF1"], "rows": rows, "scenes": numbers}
-
-
-def measure_calibration(study: Study, corpus: str) -> dict[str, Any]:
-    """Reliability by the largest probability, and accuracy of the most confident utterances."""
-    trained = study.train(corpus, FULL)
-    confidence = trained.probabilities.max(axis=-1)
-    right = trained.predicted == trained.labels
-    bins = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
-    reliability = [
-        {"confidence": float(confidence[bins == place].mean()), "accuracy": float(right[bins == place].mean())}
-        | {"utterances": int((bins == place).sum())}
-        for place in range(NUM_BINS)
-        if np.any(bins == place)
-    ]
-    order = np.argsort(-confidence, axis=1)
-    sorted_right = np.take_along_axis(right, order, axis=1)
-    kept = [max(1, round(coverage * right.shape[1])) for coverage in COVERAGES]
-    accuracy = [sorted_right[:, :count].mean(axis=1).tolist() for count in kept]
-    ece = trained.scores("ece")
-    chosen = [0, 4, 9]
-    row = [show(ece), *(show(accuracy[place]) for place in chosen)]
-    return {
-        "head": ["ECE", *(f"accuracy of the surest {100 * COVERAGES[place]:.0f} %" for place in chosen)],
-        "rows": [row],
-        "ece": ece,
-        "reliability": reliability,
-        "coverage": list(COVERAGES),
-        "accuracy": accuracy,
-    }
 
 
 def damage_modalities(study: Study, corpus: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_text
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-ORDER = ("table_", "baselines", "protocol_", "readings", "figure_")
+ORDER = ("table_", "baselines", "ensemble", "protocol_", "readings", "figure_")
 # The row of each table that the README quotes, by the corpus.
 SUMMARY = {"iemocap": "table_1", "meld": "table_2", "mosi": "table_3"}
 STYLE = """
@@ -124,7 +124,7 @@ def summarize_results(found: dict[str, dict[str, Any]]) -> str:
             part = numbers["parts"][corpus]
             lines += [f"**{_title(stem, numbers)}** ({_describe(numbers)})", ""]
             lines += [as_markdown_table(part["head"], part["rows"]), ""]
-    for stem in ("table_4", "table_5", "baselines"):
+    for stem in ("table_4", "table_5", "baselines", "ensemble"):
         for corpus, part in found.get(stem, {"parts": {}})["parts"].items():
             numbers = found[stem]
             lines += [f"**{_title(stem, numbers)}, {numbers['corpora'][corpus]['name']}** ({_describe(numbers)})", ""]

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.metrics import f1_score
 
 from experiments.choose import Choose
 from experiments.choose import main as choose
 from experiments.commandline import run_script
+from experiments.confidence import predict_seeds
 from experiments.protocol import Protocol
 from experiments.protocol import main as protocol
 from experiments.readings import Readings, list_readings
@@ -57,6 +59,31 @@ def test_calibration_by_hand(run_study: Callable[..., dict[str, Any]], full: Tra
     assert found["ece"] == full.scores("ece") and found["accuracy"][-1] == [pytest.approx(right.mean())]
     surest = np.argsort(-confidence)[: round(0.5 * len(right))]
     assert found["accuracy"][4] == [pytest.approx(right[surest].mean())]
+
+
+def test_one_temperature_by_hand(run_study: Callable[..., dict[str, Any]], full: Trained) -> None:
+    found = run_study(Protocol, protocol, "protocol_calibration", "--part", "calibration")["parts"]["iemocap"]
+    (temperature,) = found["scaled"]["temperature"]
+    held_out = np.log(predict_seeds(full, "validation")[0].astype(np.float64))
+    labels = full.corpus.labels[full.corpus.utterances_of("validation")]
+    grid = np.geomspace(0.01, 100, 2001)
+    best = int(np.argmin([measure_nll(held_out, labels, one) for one in grid]))
+    assert grid[best - 1] < temperature < grid[best + 1] and abs(temperature - 1) > 1e-3
+    said = np.log(full.probabilities[0])
+    assert found["nll"] == full.scores("nll") == [pytest.approx(measure_nll(said, full.labels, 1.0), rel=1e-4)]
+    assert found["scaled"]["nll"] == [pytest.approx(measure_nll(said, full.labels, temperature), rel=1e-3)]
+    scaled = softmax(said / temperature, axis=-1)
+    confidence, right = scaled.max(-1), full.predicted[0] == full.labels
+    bins = (confidence * 15).astype(int)
+    gaps = [abs((confidence - right)[bins == place].sum()) for place in np.unique(bins)]
+    assert found["scaled"]["ece"] == [pytest.approx(sum(gaps) / len(right), abs=1e-4)]
+    cells = found["rows"][0][:5]
+    assert cells[1] == f"{100 * found['scaled']['ece'][0]:.1f}" and cells[3] == f"{found['scaled']['nll'][0]:.2f}"
+
+
+def measure_nll(scores: np.ndarray, labels: np.ndarray, temperature: float) -> float:
+    """Mean negative log-likelihood of the labels by softmax(scores / temperature)."""
+    return -float(np.log(softmax(scores / temperature, axis=-1)[np.arange(len(labels)), labels]).mean())
 
 
 def test_noise_on_a_modality(run_study: Callable[..., dict[str, Any]], full: Trained) -> None:
