@@ -104,15 +104,17 @@ def configure(preset: str, assignments: Sequence[str], features: str, epochs: in
 
 def describe_settings() -> str:
     """Every setting of --set, its value in each preset, and what it does, as text for --help."""
-    lines = ["settings for --set, with their default value (and the literal preset's where it differs):"]
-    default, literal = Config(), dict((name, value) for name, _, value in setting_names(PRESETS["literal"]))
+    lines = ["settings for --set, with their default value (and that of another preset where it differs):"]
+    default = Config()
+    presets = {preset: {name: value for name, _, value in setting_names(of)} for preset, of in PRESETS.items()}
     for section in dataclasses.fields(default):
         parsed = docstring_parser.parse(type(getattr(default, section.name)).__doc__ or "")
         texts = {param.arg_name: param.description or "" for param in parsed.params}
         lines.append(f"\n{section.name}: {parsed.short_description}")
         for name, _, value in setting_names(default):
             if name.startswith(f"{section.name}."):
-                values = _show(value) + ("" if literal[name] == value else f" (literal: {_show(literal[name])})")
+                others = [f"{preset}: {_show(of[name])}" for preset, of in presets.items() if of[name] != value]
+                values = _show(value) + (f" ({', '.join(others)})" if others else "")
                 text = " ".join(texts[name.split(".")[1]].split())
                 lines.append(f"  {name}={values}\n      {text}")
     return "\n".join(lines)

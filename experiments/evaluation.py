@@ -19,7 +19,7 @@ from macsgr_jax.train import evaluate, predict
 
 
 class Prediction(NamedTuple):
-    """What one seed says of one test utterance.
+    """What one seed says of one utterance.
 
     Attributes:
         utterance: row of the corpus.
@@ -69,10 +69,10 @@ def evaluate_split(task: Task, config: Config, params: Params, split: str) -> di
     return score_counts(evaluate(params, task.utterances, rows, network=network), task.corpus.label_names)
 
 
-def predict_split(task: Task, config: Config, params: Params, split: str) -> Iterator[Prediction]:
-    """What the network says of every utterance of a split, in the corpus's order."""
+def predict_split(task: Task, config: Config, params: Params, *splits: str) -> Iterator[Prediction]:
+    """What the network says of every utterance of some splits, in the corpus's order."""
     network = build_network(config.model, task.corpus.num_classes)
-    rows = task.evaluation_rows(split)
+    rows = np.concatenate([task.evaluation_rows(split) for split in splits])
     said = predict(params, task.utterances, jnp.asarray(rows), network=network)
     probabilities, weights = np.asarray(said.probabilities), np.asarray(said.weights)
     places = {int(rows[place]): place for place in zip(*np.nonzero(rows >= 0), strict=True)}

@@ -16,6 +16,7 @@ from macsgr_jax.files import remove_temporaries, write_json
 from macsgr_jax.settings import from_json, to_json
 
 RUN_FILE, RESULTS_FILE = "run.json", "results.json"
+TEMPERATURES_FILE = "temperatures.json"  # Beside the weights: seed -> temperature fitted on the validation split.
 
 
 def is_finished(out: Path) -> bool:

@@ -75,7 +75,7 @@ class Sweep:
     select: Literal[
         "validation.waa", "validation.waf1", "validation.macro_f1", "validation.uar", "validation.nll", "validation.ece"
     ] = "validation.waf1"
-    preset: Literal["default", "literal"] = "default"
+    preset: Literal["default", "literal", "causal"] = "default"
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     features: str = ""
     epochs: int | None = None
@@ -202,7 +202,7 @@ def keep_weights(
     """The weights of the chosen point where experiments.train would leave them, for experiments.evaluate."""
     kept = out / "checkpoints" / "full"
     shutil.rmtree(kept, ignore_errors=True)
-    save_description(kept, {"corpus": corpus, "config": to_json(config)}, task.standardizer)
+    save_description(kept, {"corpus": corpus, "config": to_json(config)}, task.standardizer, task.corpus.extractors)
     for seed in range(seeds):
         shutil.copytree(trained / name_run(point, seed), kept / f"seed_{seed}")
     return kept

@@ -15,14 +15,15 @@ from rich.console import Console
 
 from experiments.commandline import configure, describe_settings, make_console, run_script
 from experiments.corpora import SYNTHETIC, describe_best, read_corpus
-from experiments.evaluation import measure, predict_split
+from experiments.evaluation import Prediction, measure, predict_split
 from experiments.execution import plan_execution
-from experiments.folder import RESULTS_FILE, open_folder
+from experiments.folder import RESULTS_FILE, TEMPERATURES_FILE, open_folder
 from experiments.interruption import StopRequests
 from experiments.plots import plot_confusion, plot_curves
 from experiments.rendering import as_screen_table, class_rows, describe_outcome, score_rows, write_report
 from experiments.results import assemble, describe_corpus, describe_network
 from experiments.runs import Execution, Spec, train_network
+from macsgr_jax.calibration import fit_temperature
 from macsgr_jax.checkpoint import load_params, save_description
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus, choose_features
@@ -60,7 +61,7 @@ class Train:
     out: Path
     corpus: str = SYNTHETIC
     features: str = ""
-    preset: Literal["default", "literal"] = "default"
+    preset: Literal["default", "literal", "causal"] = "default"
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     seeds: int = 3
     first_seed: int = 0
@@ -101,7 +102,7 @@ def main(command: Train) -> None:
             folder = command.out / "checkpoints" / name
             if is_writer():
                 stored = {"corpus": description, "config": to_json(variants[name])}
-                save_description(folder, stored, task.standardizer)
+                save_description(folder, stored, task.standardizer, corpus.extractors)
             specs = [Spec(f"seed_{seed}", seed, variants[name]) for seed in seeds_of(command)]
             histories = train_network(task, specs, folder, execution, name)
             if is_writer():
@@ -148,7 +149,7 @@ def describe_run(
 
 
 def write_predictions(task: Task, config: Config, network: dict[str, Any], folder: Path) -> str:
-    """predictions.csv: a row a seed and test utterance."""
+    """Temperatures beside the weights, fitted on the validation split; predictions.csv: a row a seed and utterance."""
     corpus = task.corpus
     labels = corpus.label_names
     text = io.StringIO()
@@ -156,15 +157,26 @@ def write_predictions(task: Task, config: Config, network: dict[str, Any], folde
     head = ["seed", "utterance_id", "gold", "predicted"]
     head += [f"p_{label}" for label in labels] + [f"weight_{name}" for name in sorted(task.utterances.features)]
     writer.writerow(head)
+    tested = set(corpus.utterances_of("test").tolist())
+    temperatures = {}
     for seed in (result["seed"] for result in network["seeds"]):
         params, _ = load_params(folder / f"seed_{seed}", config.train.checkpoint)
-        for utterance, probabilities, weights in predict_split(task, config, params, "test"):
+        held_out: list[Prediction] = []
+        for prediction in predict_split(task, config, params, "validation", "test"):
+            utterance, probabilities, weights = prediction
+            if utterance not in tested:
+                held_out.append(prediction)
+                continue
             names = [
                 corpus.utterance_ids[utterance],
                 labels[corpus.labels[utterance]],
                 labels[np.argmax(probabilities)],
             ]
             writer.writerow([seed, *names, *_round(probabilities), *_round(weights)])
+        with np.errstate(divide="ignore"):
+            logits = np.log(np.array([one.probabilities for one in held_out], np.float64))
+        temperatures[str(seed)] = fit_temperature(logits, corpus.labels[[one.utterance for one in held_out]])
+    write_json(folder / TEMPERATURES_FILE, temperatures)
     return text.getvalue()
 
 

@@ -244,4 +244,7 @@ LITERAL = Config(
     ),
 )
 
-PRESETS = {"default": Config(), "literal": LITERAL}
+# Answers as the conversation goes on.
+CAUSAL = Config(model=ModelConfig(causal=True))
+
+PRESETS = {"default": Config(), "literal": LITERAL, "causal": CAUSAL}

@@ -15,6 +15,8 @@ TRANSFORMATIONS = {"jit", "vmap", "pmap", "shard_map"}
 # DESIGN.md, section 8, rule 7: only these, with what else needs a map inside one call.
 TRANSFORMING = {
     "train.py": {"jax.jit"},
+    "inference.py": {"jax.jit"},
+    "export.py": {"jax.jit"},  # what `jax.export` takes
     "models/network.py": {"nn.vmap"},  # one set of weights a modality
     "models/recurrent.py": {"jax.vmap"},  # an orthogonal matrix a gate, when the weights are made
     "losses/prototype.py": {"jax.vmap"},  # one transport problem a modality

@@ -60,6 +60,7 @@ class SemanticEncoder(nn.Module):
             bias = similarity[:, None] + position[None]  # Eq. 24.
             logits = logits + bias  # Eq. 25.
         attention = masked_softmax(logits, (allowed & reachable)[:, None])
+        self.sow("intermediates", "attention", attention)  # For whoever asks what an answer rests on.
         if self.attended_value == "neighbour":
             result = jnp.einsum("bhij,bjhd->bihd", attention, value)
         else:

@@ -1,0 +1,104 @@
+"""A trained run as something that answers: its networks, its scaling, and how its features were made."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.folder import TEMPERATURES_FILE
+from macsgr_jax.checkpoint import load_description, load_extractors, load_params
+from macsgr_jax.config import Config
+from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.extractor import Extractor
+from macsgr_jax.data.standardize import Standardizer, standardize
+from macsgr_jax.errors import InputError
+from macsgr_jax.features.extraction import check_extractor
+from macsgr_jax.inference import Predictor, Turns
+from macsgr_jax.settings import from_json
+
+
+class Model(NamedTuple):
+    """A trained run.
+
+    Attributes:
+        config: its settings.
+        label_names: the emotions.
+        standardizer: fitted on its training split.
+        extractors: feature set -> how it was made.
+        predictor: its networks.
+        notices: what a user should know of it.
+    """
+
+    config: Config
+    label_names: tuple[str, ...]
+    standardizer: Standardizer
+    extractors: dict[str, Extractor]
+    predictor: Predictor
+    notices: tuple[str, ...]
+
+
+def load_model(run: Path, context: int, samples: int, seed: int | None = None) -> Model:
+    """Open the folder that experiments.train or experiments.sweep left.
+
+    Args:
+        run: the folder.
+        context: utterances that are looked at together.
+        samples: draws of the latent Gaussians.
+        seed: of one network; by default all of them answer together.
+
+    Raises:
+        InputError: it is no such folder, is of another version, or does not say how its features are made.
+    """
+    folder = run / "checkpoints" / "full"
+    description, standardizer = load_description(folder)
+    try:
+        config = from_json(description["config"])
+    except InputError as error:
+        raise InputError(f"{run} was trained by another version of macsgr_jax ({error}): train it again") from None
+    extractors = _choose_extractors(run, standardizer, load_extractors(folder))
+    there = sorted(int(path.name.removeprefix("seed_")) for path in folder.glob("seed_*"))
+    seeds = there if seed is None else [seed]
+    if not seeds or not set(seeds) <= set(there):
+        raise InputError(f"{folder} holds no checkpoint of seed {seed}: it has {', '.join(map(str, there)) or 'none'}")
+    params = [load_params(folder / f"seed_{one}", config.train.checkpoint)[0] for one in seeds]
+    temperatures, notices = _read_temperatures(folder / TEMPERATURES_FILE, seeds)
+    labels = tuple(description["corpus"]["labels"])
+    predictor = Predictor(config.model, len(labels), params, temperatures, context, samples)
+    return Model(config, labels, standardizer, extractors, predictor, notices)
+
+
+def standardize_turns(model: Model, corpus: Corpus) -> Turns:
+    """The utterances of a corpus as the network reads them.
+
+    Raises:
+        InputError: a feature set is missing or has another width.
+    """
+    features, available = standardize(model.standardizer, corpus)
+    return Turns(features, available, corpus.speakers)
+
+
+def _choose_extractors(run: Path, standardizer: Standardizer, made_by: dict[str, Extractor]) -> dict[str, Extractor]:
+    chosen = {}
+    for name in (name for names in standardizer.feature_sets.values() for name in names):
+        if name not in made_by:
+            raise InputError(
+                f"{run} does not say how its feature set {name} was made, so no other conversation can get it: train on"
+                " a corpus of `macsgr import`, which does"
+            )
+        check_extractor(name, made_by[name])
+        chosen[name] = made_by[name]
+    return chosen
+
+
+def _read_temperatures(path: Path, seeds: list[int]) -> tuple[list[float], tuple[str, ...]]:
+    if not path.is_file():
+        return [1.0] * len(seeds), ("the probabilities are not calibrated: the run is older than calibration",)
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        temperatures = [float(found[str(seed)]) for seed in seeds]
+        if not all(np.isfinite(value) and value > 0 for value in temperatures):
+            raise ValueError("a temperature is not positive")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged ({error}): train again") from None
+    return temperatures, ()
