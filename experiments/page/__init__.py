@@ -1,0 +1,48 @@
+"""One self-contained HTML page of predicted conversations: its style, its script and its data lie inside it."""
+
+import base64
+import hashlib
+import json
+import re
+from importlib import resources
+from typing import Any
+
+# Inside a script element only "<" can end the data; the others are for readers that know less about HTML.
+HARMLESS = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
+
+
+def render_page(data: dict[str, Any]) -> str:
+    """The page of some conversations; the same data make the same page.
+
+    The page's policy allows the style and the script inside it, by their digests, and no connection at all.
+
+    Args:
+        data: what page.js draws: `emotions` and `relations` are names; `conversations` is a list of `name`, `speakers`
+            and `utterances`, in which emotions, labels, speakers and other utterances are numbers.
+
+    Returns:
+        HTML.
+    """
+    files = resources.files(__name__)
+    style, script, page = (
+        files.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html")
+    )
+    parts = {
+        "policy": f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; base-uri 'none';"
+        " form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+        "style": style,
+        "script": script,
+        "data": embed_json(data),
+    }
+    # In one pass, so that an utterance that says {{script}} stays what it is.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], page)
+
+
+def embed_json(values: Any) -> str:
+    """JSON that cannot end the script element it is put into: ASCII alone, without "<", ">" and "&"."""
+    text = json.dumps(values, allow_nan=False, separators=(",", ":"))
+    return text.translate(HARMLESS)
+
+
+def _digest(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
