@@ -1,6 +1,7 @@
 """A trained run as something that answers: its networks, its scaling, and how its features were made."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,9 +63,10 @@ def load_model(run: Path, context: int, samples: int, seed: int | None = None) -
     if not seeds or not set(seeds) <= set(there):
         raise InputError(f"{folder} holds no checkpoint of seed {seed}: it has {', '.join(map(str, there)) or 'none'}")
     params = [load_params(folder / f"seed_{one}", config.train.checkpoint)[0] for one in seeds]
-    temperatures, notices = _read_temperatures(folder / TEMPERATURES_FILE, seeds)
+    temperatures = read_temperatures(folder / TEMPERATURES_FILE, seeds)
+    notices = () if temperatures else ("the probabilities are not calibrated: the run is older than calibration",)
     labels = tuple(description["corpus"]["labels"])
-    predictor = Predictor(config.model, len(labels), params, temperatures, context, samples)
+    predictor = Predictor(config.model, len(labels), params, temperatures or [1.0] * len(seeds), context, samples)
     return Model(config, labels, standardizer, extractors, predictor, notices)
 
 
@@ -91,9 +93,14 @@ def _choose_extractors(run: Path, standardizer: Standardizer, made_by: dict[str,
     return chosen
 
 
-def _read_temperatures(path: Path, seeds: list[int]) -> tuple[list[float], tuple[str, ...]]:
+def read_temperatures(path: Path, seeds: Sequence[int]) -> list[float] | None:
+    """The temperatures of some seeds, or None where the run has none.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     if not path.is_file():
-        return [1.0] * len(seeds), ("the probabilities are not calibrated: the run is older than calibration",)
+        return None
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         temperatures = [float(found[str(seed)]) for seed in seeds]
@@ -101,4 +108,4 @@ def _read_temperatures(path: Path, seeds: list[int]) -> tuple[list[float], tuple
             raise ValueError("a temperature is not positive")
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error}): train again") from None
-    return temperatures, ()
+    return temperatures

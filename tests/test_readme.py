@@ -10,12 +10,16 @@ from macsgr_jax import losses, save_corpus
 from macsgr_jax.config import Config
 from macsgr_jax.data import synthetic
 from macsgr_jax.settings import setting_names
+from tests.test_export import LOADING
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
+PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
 def test_the_ten_lines_of_library_use_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    code, _ = PYTHON
     corpus = synthetic.generate(12)
     save_corpus(corpus, tmp_path / "my_corpus.npz")
     monkeypatch.chdir(tmp_path)
@@ -28,9 +32,14 @@ def test_the_ten_lines_of_library_use_run(tmp_path: Path, monkeypatch: pytest.Mo
     assert names["output"].logits.shape[-1] == corpus.num_classes
 
 
+def test_the_lines_that_load_an_export_are_those_that_are_tested() -> None:
+    """`tests/test_export.py` runs them in a process without this package."""
+    assert PYTHON[1].strip() == LOADING.strip()
+
+
 def test_every_setting_that_is_named_exists() -> None:
     known = {name for name, _, _ in setting_names(Config())}
-    named = set(re.findall(r"`(?:--set )?((?:data|model|loss|train)\.[a-z_]+)(?:=[^`]*)?`", README)) - {"train.py"}
+    named = set(re.findall(r"`(?:--set )?((?:data|model|loss|train)\.[a-z_]+)(?:=[^`]*)?`", README)) - {"train.py", "model.json"}
     assert len(named) > 15
     assert named <= known
 

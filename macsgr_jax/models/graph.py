@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import jraph
 import numpy as np
 from jax import Array
+from jax.export import is_symbolic_dim
 
 from macsgr_jax.masking import safe_normalize
 
@@ -125,11 +126,11 @@ def build_dense_graph(
     return DenseGraph(nodes.reshape(-1, nodes.shape[-1]), shares, similarity)
 
 
-def shortest_paths(slots: int, past: int, future: int) -> tuple[np.ndarray, np.ndarray]:
+def shortest_paths(slots: int, past: int, future: int) -> tuple[np.ndarray, np.ndarray] | tuple[Array, Array]:
     """Hops from slot j to slot i in a dialogue's window graph; they need no search.
 
     Args:
-        slots: N.
+        slots: N; constants of the program where it is a number, computed by the program where it is symbolic.
         past: Theta_p.
         future: Theta_f.
 
@@ -137,8 +138,9 @@ def shortest_paths(slots: int, past: int, future: int) -> tuple[np.ndarray, np.n
         hops i32[N, N] (0 where unreachable) and reachable bool[N, N]. With a window of 0 in one direction, nothing
         arrives from there.
     """
-    distance = np.arange(slots)[:, None] - np.arange(slots)[None, :]
-    reach = np.where(distance > 0, past, future)
+    library = jnp if is_symbolic_dim(slots) else np
+    distance = library.arange(slots)[:, None] - library.arange(slots)[None, :]
+    reach = library.where(distance > 0, past, future)
     reachable = (distance == 0) | (reach > 0)
-    hops = -(-np.abs(distance) // np.maximum(reach, 1))
-    return np.where(reachable, hops, 0).astype(np.int32), reachable
+    hops = -(-library.abs(distance) // library.maximum(reach, 1))
+    return library.where(reachable, hops, 0).astype(library.int32), reachable

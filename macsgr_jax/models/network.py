@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+from jax.export import is_symbolic_dim
 
 from macsgr_jax.config import ModelConfig
 from macsgr_jax.masking import safe_normalize
@@ -68,12 +69,13 @@ class Network(nn.Module):
             "prototypes", nn.initializers.normal(1.0), (config.num_prototypes, config.hidden_size)
         )
 
-    def __call__(self, batch: Batch, *, train: bool = False) -> ModelOutput:
+    def __call__(self, batch: Batch, *, train: bool = False, sample: bool = False) -> ModelOutput:
         """Name the emotion of every utterance of a batch.
 
         Args:
             batch: rows of dialogues.
             train: draws from the latent Gaussians (stream "sample") and drops features (stream "dropout").
+            sample: draws from the latent Gaussians and drops nothing.
 
         Returns:
             ModelOutput.
@@ -90,7 +92,7 @@ class Network(nn.Module):
         read = hidden if config.distribution_input == "hidden" else embeddings
         latents = self.distribution(read, allowed[None] & available[:, :, None, :])
         # Fuse: eqs. 14-21.
-        weighted, weights = self._weigh(latents, available, train)
+        weighted, weights = self._weigh(latents, available, train or sample)
         nodes = self.fusion(weighted, available, allowed)
         nodes = jnp.where(batch.mask[..., None], nodes, 0.0)
         # Connect and refine: eqs. 22-26.
@@ -113,10 +115,10 @@ class Network(nn.Module):
         hidden = self.encoder(features, batch.dialogue, batch.mask)
         return self.drop(hidden, deterministic=not train)
 
-    def _weigh(self, latents: Gaussian, available: Array, train: bool) -> tuple[Array, Array]:
+    def _weigh(self, latents: Gaussian, available: Array, sample: bool) -> tuple[Array, Array]:
         config = self.config
         sampled = latents.mean
-        if train:
+        if sample:
             sampled = sampled + latents.std * jax.random.normal(self.make_rng("sample"), latents.std.shape)
         weights = fusion_weights(
             latents.std, available, uncertainty=config.uncertainty, weighted=config.uncertainty_weighting
@@ -133,7 +135,9 @@ class Network(nn.Module):
         syntactic = jnp.zeros((rows, slots, half), nodes.dtype)
         semantic = jnp.zeros((rows, slots, size - half), nodes.dtype)
         if config.syntactic_encoder:
-            build_graph = build_dense_graph if slots <= LONGEST_DENSE_ROW else build_semantic_graph
+            # A row whose length is not known yet may be long.
+            short = not is_symbolic_dim(slots) and slots <= LONGEST_DENSE_ROW
+            build_graph = build_dense_graph if short else build_semantic_graph
             graph = build_graph(
                 nodes,
                 similarity,
