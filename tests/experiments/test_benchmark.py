@@ -80,6 +80,7 @@ def test_the_quick_form_of_each_shape(tmp_path: Path, shape: str) -> None:
     check_side(measured["ours"], measured["utterances"])
 
 
+@pytest.mark.slow
 def test_the_scale_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = measure(tmp_path, "--scale", "--quick", "--shape", "meld")
     points = figures["scale"]

@@ -74,6 +74,7 @@ def test_ablations_are_tested_against_the_full_network(
         assert test["low"] <= test["high"] and test["seeds_p"] is None and 0 < test["dialogues_p"] <= 1
 
 
+@pytest.mark.slow
 def test_modalities(run_study: Callable[..., dict[str, Any]], study_folder: Path) -> None:
     found = run_study(Tables, tables, "table_5", "--table", "5")["parts"]["iemocap"]["networks"]
     assert list(found) == ["text", "audio", FULL]
@@ -116,6 +117,7 @@ def test_fusion_by_emotion(run_study: Callable[..., dict[str, Any]], full: Train
     assert found[FULL]["WAF1"] == full.scores("waf1")
 
 
+@pytest.mark.slow
 def test_nodes(run_study: Callable[..., dict[str, Any]], full: Trained, study_folder: Path) -> None:
     found = run_study(Figures, figures, "figure_7", "--figure", "7")["parts"]["iemocap"]
     assert set(found) == {"labels", "stages", "chance_purity"}  # The dots stay in the picture.
@@ -125,6 +127,7 @@ def test_nodes(run_study: Callable[..., dict[str, Any]], full: Trained, study_fo
     assert (study_folder / "results" / "figure_7.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_lambdas(run_study: Callable[..., dict[str, Any]], full: Trained) -> None:
     found = run_study(Figures, figures, "figure_8", "--figure", "8")["parts"]["iemocap"]
     assert found["lambdas"] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_small_form_prints_the_table_and_writes_the_figures(tmp_path: Path) -> None:
     command = [str(ROOT / "experiments" / "gpu_suite.sh"), str(tmp_path / "suite.json"), "--small"]
     environment = {**os.environ, "PYTHON": sys.executable, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
