@@ -124,7 +124,7 @@ def describe_network(task: Task, config: Config, results: list[SeedResult]) -> d
         "config": to_json(config),
         "batch": {
             "rows_per_step": task.rows_per_step,
-            "slots_per_row": task.slots,
+            "slots_per_row": task.training_slots,
             "steps_per_epoch": task.steps_per_epoch,
             "padding_share": task.padding_share(),
         },

@@ -7,12 +7,14 @@ import numpy as np
 
 from macsgr_jax.config import Config
 from macsgr_jax.data.batching import (
+    PADDING,
     choose_rows_per_step,
     count_steps,
-    drop_utterances,
     epoch_rows,
     evaluation_rows,
     padding_share,
+    sample_utterances,
+    shorten,
 )
 from macsgr_jax.data.corpus import Corpus, choose_features, hold_out_validation
 from macsgr_jax.data.standardize import Standardizer, fit_standardizer, standardize
@@ -28,39 +30,46 @@ class Task:
         corpus: with a validation split.
         standardizer: fitted on the training split.
         utterances: the whole corpus on the device.
-        slots: N, slots of a row.
+        slots: N, slots of a row when dialogues are whole.
+        training_slots: N of a training row: shorter by the share of the utterances that are left out.
         rows_per_step: B, rows of a batch.
-        utterance_dropout: share of the utterances left out of a training epoch.
+        kept: i64[dialogues], how many utterances of each dialogue are in a training epoch.
     """
 
     corpus: Corpus
     standardizer: Standardizer
     utterances: Utterances
     slots: int
+    training_slots: int
     rows_per_step: int
-    utterance_dropout: float = 0.0
+    kept: np.ndarray
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps of a training epoch."""
-        return count_steps(self.corpus.offsets, self.corpus.dialogues_of("train"), self.slots, self.rows_per_step)
+        return count_steps(self._kept_offsets, self._training, self.training_slots, self.rows_per_step)
 
     def epoch_rows(self, rng: np.random.Generator) -> np.ndarray:
         """The training split in a random order: i32[steps, B, N], -1 where padded."""
-        rows = self._whole_rows(rng)
-        return drop_utterances(rows, self.utterance_dropout, rng) if self.utterance_dropout else rows
+        rows = epoch_rows(self._kept_offsets, self._training, self.training_slots, self.rows_per_step, rng)
+        chosen = sample_utterances(self.corpus.offsets, self.kept, rng).astype(np.int32)
+        return np.where(rows == PADDING, PADDING, chosen[rows])
 
     def evaluation_rows(self, split: str) -> np.ndarray:
         """A split, tightly packed: i32[steps, B, N], -1 where padded."""
         return evaluation_rows(self.corpus.offsets, self.corpus.dialogues_of(split), self.slots, self.rows_per_step)
 
     def padding_share(self) -> float:
-        """Share of the slots of a training epoch that are padding, when every utterance is in it."""
-        return padding_share(self._whole_rows(np.random.default_rng(0)))
+        """Share of the slots of a training epoch that are padding."""
+        return padding_share(self.epoch_rows(np.random.default_rng(0)))
 
-    def _whole_rows(self, rng: np.random.Generator) -> np.ndarray:
-        dialogues = self.corpus.dialogues_of("train")
-        return epoch_rows(self.corpus.offsets, dialogues, self.slots, self.rows_per_step, rng)
+    @property
+    def _training(self) -> np.ndarray:
+        return self.corpus.dialogues_of("train")
+
+    @property
+    def _kept_offsets(self) -> np.ndarray:
+        return np.concatenate([[0], np.cumsum(self.kept)])
 
 
 def prepare(corpus: Corpus, config: Config, standardizer: Standardizer | None = None) -> Task:
@@ -88,6 +97,8 @@ def prepare(corpus: Corpus, config: Config, standardizer: Standardizer | None = 
             f"data.slots_per_row = {slots} is too short for dialogue {corpus.dialogue_names[longest]} of"
             f" {corpus.lengths[longest]} utterances: choose at least that, or 0 for the longest dialogue"
         )
+    kept = shorten(corpus.lengths, config.train.utterance_dropout)
+    training_slots = int(shorten(np.array(slots), config.train.utterance_dropout))
     return Task(
         corpus=corpus,
         standardizer=standardizer,
@@ -99,8 +110,9 @@ def prepare(corpus: Corpus, config: Config, standardizer: Standardizer | None = 
             dialogue=jnp.asarray(corpus.dialogue_of_utterance, jnp.int32),
         ),
         slots=slots,
+        training_slots=training_slots,
         rows_per_step=choose_rows_per_step(
-            corpus.lengths[corpus.dialogues_of("train")], slots, config.train.dialogues_per_step
+            kept[corpus.dialogues_of("train")], training_slots, config.train.dialogues_per_step
         ),
-        utterance_dropout=config.train.utterance_dropout,
+        kept=kept,
     )

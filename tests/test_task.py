@@ -132,13 +132,23 @@ def test_features_of_another_width_than_the_standardiser_s_are_refused() -> None
 
 
 def test_utterance_dropout_thins_training_and_nothing_else() -> None:
-    corpus = make_corpus()
+    """Training dialogues of 2, 4 and 9 utterances keep 1, 2 and 4; rows of 12 slots become rows of 6."""
+    corpus = make_corpus(lengths=(2, 4, 9, 12, 5), splits=("train", "train", "train", "validation", "test"))
     whole = prepare(corpus, Config())
     thinned = prepare(corpus, Config(train=TrainConfig(utterance_dropout=0.5)))
-    before = whole.epoch_rows(np.random.default_rng(0))
-    after = thinned.epoch_rows(np.random.default_rng(0))
-    assert after.shape == before.shape
-    assert 0 < np.sum(after >= 0) < np.sum(before >= 0)
-    assert set(after[after >= 0].tolist()) < set(before[before >= 0].tolist())
-    np.testing.assert_array_equal(thinned.evaluation_rows("test"), whole.evaluation_rows("test"))
-    assert thinned.padding_share() == whole.padding_share()
+    assert (whole.slots, whole.training_slots, thinned.slots, thinned.training_slots) == (12, 12, 12, 6)
+    epochs = [thinned.epoch_rows(np.random.default_rng(seed)) for seed in range(20)]
+    for rows in epochs:
+        assert rows.shape == (thinned.steps_per_epoch, thinned.rows_per_step, 6)
+        said = np.sort(rows[rows >= 0])
+        np.testing.assert_array_equal(np.histogram(said, [0, 2, 6, 15])[0], [1, 2, 4])
+        for row in rows.reshape(-1, 6):  # Dialogues are not torn, and go forward.
+            dialogue = corpus.dialogue_of_utterance[row[row >= 0]]
+            for one in np.unique(dialogue):
+                places = np.flatnonzero(dialogue == one)
+                assert np.all(np.diff(places) == 1) and np.all(np.diff(row[places]) > 0)
+                assert len(places) == thinned.kept[one]
+    assert len({tuple(np.sort(rows[rows >= 0])) for rows in epochs}) > 10
+    tested = thinned.evaluation_rows("test")
+    assert tested[tested >= 0].tolist() == corpus.utterances_of("test").tolist()
+    assert thinned.padding_share() == pytest.approx(1 - 7 / np.prod(epochs[0].shape))

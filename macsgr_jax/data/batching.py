@@ -113,19 +113,35 @@ def epoch_rows(
     return index.reshape(rows_per_step, steps, slots).swapaxes(0, 1)
 
 
-def drop_utterances(index: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """Take utterances out of rows at random: their dialogues close up, as if they had not been said.
+def shorten(lengths: np.ndarray, rate: float) -> np.ndarray:
+    """What is left of lengths when a share is taken away: rounded, at least one, and longer for longer ones.
 
     Args:
-        index: i32[steps, B, N], -1 where padded.
-        rate: share of the utterances to take out.
+        lengths: i64[...], of dialogues or rows.
+        rate: share to take away.
+
+    Returns:
+        i64[...].
+    """
+    return np.maximum(1, np.rint((1.0 - rate) * lengths)).astype(np.int64)
+
+
+def sample_utterances(offsets: np.ndarray, kept: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Some utterances of every dialogue, in their order: the dialogues close up, as if the others had not been said.
+
+    Args:
+        offsets: i64[dialogues + 1], first utterance of each dialogue.
+        kept: i64[dialogues], how many of each dialogue.
         rng: the only source of randomness.
 
     Returns:
-        i32[steps, B, N] in the same order, more of it padded.
+        i64[sum(kept)], utterances.
     """
-    kept = np.where(rng.random(index.shape) < rate, PADDING, index)
-    return np.take_along_axis(kept, np.argsort(kept == PADDING, axis=-1, kind="stable"), axis=-1)
+    lengths = np.diff(offsets)
+    dialogue = np.repeat(np.arange(len(lengths)), lengths)
+    rank = np.empty(len(dialogue), np.int64)  # Of each utterance by lot, within its dialogue.
+    rank[np.lexsort((rng.random(len(dialogue)), dialogue))] = np.arange(len(dialogue)) - offsets[dialogue]
+    return np.flatnonzero(rank < kept[dialogue])
 
 
 def count_steps(offsets: np.ndarray, dialogues: np.ndarray, slots: int, rows_per_step: int) -> int:

@@ -9,13 +9,14 @@ from macsgr_jax.data.batching import (
     PADDING,
     choose_rows_per_step,
     count_steps,
-    drop_utterances,
     epoch_rows,
     evaluation_rows,
     index_rows,
     order_by_length,
     pack_dialogues,
     padding_share,
+    sample_utterances,
+    shorten,
 )
 
 LENGTHS = np.random.default_rng(0).integers(1, 13, 40)
@@ -147,15 +148,22 @@ def test_rows_per_step_hold_the_slots_of_the_average_dialogues() -> None:
     assert choose_rows_per_step(np.array([2]), 50, 1) == 1
 
 
-def test_dropped_utterances_leave_no_gap() -> None:
-    index = np.array([[[3, 4, 5, 6, 9, 10, -1, -1], [7, 8, -1, -1, -1, -1, -1, -1]]], np.int32)
-    kept = [drop_utterances(index, 0.5, np.random.default_rng(seed)) for seed in range(200)]
-    for rows in kept:
-        assert rows.shape == index.shape and rows.dtype == np.int32
-        for row, whole in zip(rows[0], index[0], strict=True):
-            said = row[row >= 0].tolist()
-            assert said == [one for one in whole if one in said]  # In the old order, of the same row, and none twice.
-            assert np.all(row[len(said) :] == -1)
-    shares = np.mean([np.isin(index[index >= 0], rows) for rows in kept], axis=0)
-    assert np.all(np.abs(shares - 0.5) < 0.15)
-    np.testing.assert_array_equal(drop_utterances(index, 0.0, np.random.default_rng(0)), index)
+def test_lengths_without_a_share_are_rounded_and_never_empty() -> None:
+    np.testing.assert_array_equal(shorten(np.array([1, 2, 3, 9, 110]), 0.5), [1, 1, 2, 4, 55])
+    np.testing.assert_array_equal(shorten(np.array([1, 2, 3, 9, 110]), 0.0), [1, 2, 3, 9, 110])
+    lengths = np.arange(1, 200)
+    assert np.all(np.diff(shorten(lengths, 0.7)) >= 0)  # A row shortened like its dialogues still has room for them.
+
+
+def test_every_dialogue_keeps_its_number_of_utterances_in_order_each_as_likely() -> None:
+    offsets, kept = np.array([0, 1, 6, 8]), np.array([1, 3, 1])
+    samples = [sample_utterances(offsets, kept, np.random.default_rng(seed)) for seed in range(400)]
+    for sample in samples:
+        assert np.all(np.diff(sample) > 0)  # In the old order, none twice.
+        np.testing.assert_array_equal(np.histogram(sample, offsets)[0], kept)
+    shares = np.mean([np.isin(np.arange(8), sample) for sample in samples], axis=0)
+    assert np.all(np.abs(shares - [1, 0.6, 0.6, 0.6, 0.6, 0.6, 0.5, 0.5]) < 0.1)
+
+
+def test_all_utterances_are_kept_where_none_is_left_out() -> None:
+    np.testing.assert_array_equal(sample_utterances(OFFSETS, LENGTHS, np.random.default_rng(0)), np.arange(OFFSETS[-1]))
