@@ -190,7 +190,7 @@ class TrainConfig:
         checkpoint: the weights reported: of the last epoch, or (literal) of the best validation WAF1.
     """
 
-    epochs: Count = 30
+    epochs: Count = 60
     dialogues_per_step: Count = 16
     learning_rate: Positive = 3e-3
     least_learning_rate: Weight = 1e-8
@@ -200,7 +200,7 @@ class TrainConfig:
     decay: Literal["coupled", "decoupled"] = "coupled"
     clip_norm: Weight = 5.0
     modality_dropout: Share = 0.0
-    utterance_dropout: Share = 0.0
+    utterance_dropout: Share = 0.5
     checkpoint: Literal["best", "last"] = "last"
 
 
@@ -240,6 +240,7 @@ LITERAL = Config(
         weight_decay=1e-3,
         decay="decoupled",
         clip_norm=0.0,
+        utterance_dropout=0.0,
         checkpoint="best",
     ),
 )
