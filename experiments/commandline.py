@@ -84,8 +84,23 @@ def use_compilation_cache() -> None:
 
 def make_console() -> Console:
     """The screen, or lines wide enough for the tables where there is none; of several processes one prints."""
-    console = Console(quiet=not is_writer())
-    return console if console.is_terminal else Console(width=WIDTH_WITHOUT_TERMINAL, quiet=not is_writer())
+    # What people say and call their files may look like rich's markup.
+    console = Console(quiet=not is_writer(), markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = WIDTH_WITHOUT_TERMINAL
+    return console
+
+
+def refuse_output(path: Path, overwrite: bool) -> None:
+    """Before the work is done: see that a file can be written, and replaces nothing unless it may.
+
+    Raises:
+        InputError: it is there, or its folder is not.
+    """
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} is there already: give another name, or --overwrite")
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it, or give another name")
 
 
 def configure(preset: str, assignments: Sequence[str], features: str, epochs: int | None) -> Config:

@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 from rich.progress import Progress
 
-from experiments.commandline import make_console, run_script
+from experiments.commandline import make_console, refuse_output, run_script
 from macsgr_jax.data.clips import Clip
 from macsgr_jax.data.conversation import read_conversations, to_corpus
 from macsgr_jax.data.corpus import SPLITS, Corpus
@@ -24,6 +24,7 @@ from macsgr_jax.data.sources.iemocap import read_iemocap
 from macsgr_jax.data.sources.meld import find_meld_clips, read_meld
 from macsgr_jax.errors import InputError
 from macsgr_jax.features.extraction import NAMES, SENTENCES, WORDS, add_features
+from macsgr_jax.features.sound import check_inside
 
 Kind = Literal["iemocap", "iemocap4", "meld", "emorynlp", "cmu", "pickle", "conversations"]
 
@@ -80,8 +81,7 @@ class ImportCorpus:
 
 def main(command: ImportCorpus) -> None:
     """Release -> corpus -> features -> .npz."""
-    if command.out.exists() and not command.overwrite:
-        raise InputError(f"{command.out} is there already: give another name, or --overwrite")
+    refuse_output(command.out, command.overwrite)
     if command.out.suffix != ".npz":
         raise InputError(f"{command.out} should end in .npz")
     for option, kind in (("labels", "pickle"), ("sequence", "cmu"), ("folds", "cmu")):
@@ -118,13 +118,13 @@ def read_source(command: ImportCorpus) -> Source:
     Raises:
         InputError: the source cannot be understood.
     """
-    source = command.source
+    source, listen = command.source, "audio_" in command.features
     match command.kind:
         case "iemocap" | "iemocap4":
             return Source(*read_iemocap(source, "4" if command.kind == "iemocap4" else "6"))
         case "meld":
             corpus = read_meld(source)
-            return Source(*find_meld_clips(corpus, source)) if "audio_" in command.features else Source(corpus)
+            return Source(*find_meld_clips(corpus, source)) if listen else Source(corpus)
         case "emorynlp":
             return Source(read_emorynlp(source))
         case "cmu":
@@ -134,7 +134,7 @@ def read_source(command: ImportCorpus) -> Source:
             labels = [label.strip() for label in command.labels.split(",") if label.strip()]
             return Source(read_feature_pickle(source, labels))
         case "conversations":
-            return _read_own(source)
+            return _read_own(source, listen)
 
 
 def _read_sequences(given: tuple[str, ...]) -> dict[str, Path]:
@@ -149,8 +149,8 @@ def _read_sequences(given: tuple[str, ...]) -> dict[str, Path]:
     return sequences
 
 
-def _read_own(folder: Path) -> Source:
-    """Labelled conversations in a folder a split."""
+def _read_own(folder: Path, listen: bool) -> Source:
+    """Labelled conversations in a folder a split; if they are listened to, inside their recordings."""
     parts = {split: read_conversations(folder / split) for split in SPLITS if (folder / split).is_dir()}
     for split in ("train", "test"):
         if split not in parts:
@@ -160,14 +160,17 @@ def _read_own(folder: Path) -> Source:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{folder}: there are two conversations {name}: give each its own name")
-    turns = [(conversation, turn) for conversation in conversations for turn in conversation.turns]
-    for conversation, turn in turns:
+    turns = [turn for conversation in conversations for turn in conversation.turns]
+    for turn in turns:
         if not turn.label:
-            raise InputError(f"{conversation.path}: utterance {turn.id} has no label: to learn from it, it needs one")
-    corpus = to_corpus(conversations, tuple(sorted({turn.label for _, turn in turns})))
+            raise InputError(f"{turn.place}: it has no label: to learn from it, it needs one")
+    clips = tuple(turn.clip for turn in turns)
+    if listen:
+        check_inside(clips, [turn.place for turn in turns])
+    corpus = to_corpus(conversations, tuple(sorted({turn.label for turn in turns})))
     of_each = np.array([SPLITS.index(split) for split in parts for _ in parts[split]], np.int8)
     corpus = dataclasses.replace(corpus, name=folder.resolve().name, split=of_each)
-    return Source(corpus, tuple(turn.clip for _, turn in turns))
+    return Source(corpus, clips)
 
 
 if __name__ == "__main__":

@@ -4,32 +4,35 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
+from rich.markup import escape
 from rich.progress import Progress
 
-from experiments.commandline import make_console, run_script
+from experiments.commandline import make_console, refuse_output, run_script
 from experiments.model import Model, load_model, standardize_turns
 from experiments.rendering import as_screen_table
 from macsgr_jax.data.conversation import (
     Conversation,
+    Transcript,
     Turn,
-    check_order,
-    parse_json_turn,
+    check_recording,
     read_conversations,
-    read_turn,
     to_corpus,
 )
+from macsgr_jax.data.conversation_table import Row, parse_json_row
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.features.extraction import apply_extractors
-from macsgr_jax.features.sound import check_inside, measure_seconds
+from macsgr_jax.features.sound import check_inside
+from macsgr_jax.features.speech import SETS
 from macsgr_jax.files import write_text
-from macsgr_jax.inference import Answer, Follower, Link
+from macsgr_jax.following import Follower
+from macsgr_jax.inference import Answer, Link
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +75,10 @@ def main(command: Predict) -> None:
         raise InputError("--context must be at least 4, --samples at least 1, and --jobs at least 0")
     if (command.conversation is None) != command.follow:
         raise InputError("give one of them: a conversation, or --follow to read it from standard input")
-    if command.out is not None and command.out.exists() and not command.overwrite:
-        raise InputError(f"{command.out} is there already: give another name, or --overwrite")
+    if command.out is not None and command.follow:
+        raise InputError("--out is not for --follow, which prints its answers: send them to a file with >")
+    if command.out is not None:
+        refuse_output(command.out, command.overwrite)
     model = load_model(command.model, command.context, command.samples, command.seed)
     console = make_console()
     for notice in model.notices:
@@ -82,11 +87,11 @@ def main(command: Predict) -> None:
         follow(command, model)
         return
     conversations = read_conversations(command.conversation, command.recording)
-    check_times(conversations)
+    check_turns(model, [turn for conversation in conversations for turn in conversation.turns])
     lines = []
     for conversation in conversations:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task(conversation.name, total=len(conversation.turns))
+            task = progress.add_task(escape(conversation.name), total=len(conversation.turns))
             corpus = extract(model, conversation, command.jobs or os.cpu_count() or 1, lambda: progress.advance(task))  # noqa: B023
         for notice in corpus.notices:
             console.print(f"note: {conversation.name}: {notice}", highlight=False, soft_wrap=True)
@@ -98,33 +103,25 @@ def main(command: Predict) -> None:
         console.print(f"wrote {command.out}: {len(lines)} utterances", highlight=False, soft_wrap=True)
 
 
-def check_times(conversations: list[Conversation]) -> None:
-    """See that every utterance lies inside its recording.
+def check_turns(model: Model, turns: Sequence[Turn]) -> None:
+    """See that utterances lie inside the recordings that the network hears, and that their labels are the network's.
 
     Raises:
-        InputError: one does not, or the recording cannot be read.
+        InputError: one does not, or a recording cannot be read.
     """
-    seconds: dict[Path, float] = {}
-    for conversation in conversations:
-        for row, turn in enumerate(conversation.turns):
-            if turn.clip is None or turn.clip.end is None:
-                continue
-            path = turn.clip.path
-            if path not in seconds:
-                seconds[path] = measure_seconds(path)
-            check_inside(turn.clip, seconds[path], f"{conversation.path}: utterance {row + 1}, {turn.id}")
+    for turn in turns:
+        if turn.label and turn.label not in model.label_names:
+            raise InputError(f"{turn.place}: its label is {turn.label!r}, none of {', '.join(model.label_names)}")
+    if any(name in SETS for name in model.extractors):
+        check_inside([turn.clip for turn in turns], [turn.place for turn in turns])
 
 
 def extract(model: Model, conversation: Conversation, jobs: int, on_clip: Any = lambda: None) -> Corpus:
     """A conversation with the features that the network reads, as a corpus of one dialogue.
 
     Raises:
-        InputError: a label is not one of the network's, or a feature set cannot be made.
+        InputError: a feature set cannot be made.
     """
-    for turn in conversation.turns:
-        if turn.label and turn.label not in model.label_names:
-            known = ", ".join(model.label_names)
-            raise InputError(f"{conversation.path}: utterance {turn.id} has the label {turn.label!r}, none of {known}")
     corpus = to_corpus([conversation], model.label_names)
     texts, clips = [turn.text for turn in conversation.turns], [turn.clip for turn in conversation.turns]
     made = apply_extractors(model.extractors, texts, clips, jobs, on_clip)
@@ -152,17 +149,18 @@ def follow(command: Predict, model: Model) -> None:
         raise InputError(
             f"--follow: the network of {command.model} looks ahead in the conversation: train one with --preset causal"
         )
+    check_recording(command.recording)
+    transcript = Transcript(command.recording, Path())
     follower = Follower(model.predictor)
     ids: list[str] = []
     speakers: dict[str, int] = {}
-    before: Turn | None = None
-    for row, place, line in _read_lines():
-        turn = read_turn(parse_json_turn(line, place), row, place, command.recording, Path())
-        if before is not None:
-            check_order(before, turn, place)
-        before = turn
+    for row in _read_lines():
+        turn = transcript.read(row)
+        check_turns(model, [turn])
         conversation = Conversation("follow", Path("standard input"), (turn,))
         corpus = extract(model, conversation, jobs=1)
+        for notice in corpus.notices:
+            print(f"note: utterance {turn.id}: {notice}", file=sys.stderr)
         one = standardize_turns(model, corpus)
         one = one._replace(speakers=np.array([speakers.setdefault(turn.speaker, len(speakers))], np.int32))
         ids.append(turn.id)
@@ -219,13 +217,20 @@ def make_table(records: list[dict[str, Any]]) -> tuple[list[str], list[list[str]
     return ["utterance", "speaker", "text", "emotion", "probability", "uncertainty", *modalities], rows
 
 
-def _read_lines() -> Iterator[tuple[int, str, str]]:
-    """Position, place for messages, and text of each line of standard input that holds anything."""
-    row = 0
-    for number, line in enumerate(iter(sys.stdin.readline, ""), 1):
-        if line.strip():
-            yield row, f"standard input: line {number}", line
-            row += 1
+def _read_lines() -> Iterator[Row]:
+    """Each line of standard input that holds anything, as it comes.
+
+    Raises:
+        InputError: a line is not UTF-8, or no JSON object.
+    """
+    for number, line in enumerate(iter(sys.stdin.buffer.readline, b""), 1):
+        place = f"standard input: line {number}"
+        try:
+            text = line.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise InputError(f"{place} is not UTF-8 text: write it as UTF-8") from None
+        if text.strip():
+            yield parse_json_row(text, place)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pydantic
 import tyro
 from pydantic_core import PydanticCustomError
 
-from experiments.commandline import make_console, run_script
+from experiments.commandline import make_console, refuse_output, run_script
 from experiments.page import render_page
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_text
@@ -118,8 +118,7 @@ def main(command: View) -> None:
     """JSON Lines -> checked predictions -> page."""
     if command.out.suffix != ".html":
         raise InputError(f"{command.out} should end in .html")
-    if command.out.exists() and not command.overwrite:
-        raise InputError(f"{command.out} is there already: give another name, or --overwrite")
+    refuse_output(command.out, command.overwrite)
     conversations = read_predictions(command.predictions)
     write_text(command.out, render_page(arrange(conversations)))
     utterances = sum(map(len, conversations.values()))

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from macsgr_jax.inference import Answer, Follower, Predictor, Turns, Window, make_batch, plan_windows
+from macsgr_jax.following import Follower
+from macsgr_jax.inference import Answer, Predictor, Turns, Window, make_batch, plan_windows
 from macsgr_jax.models import build_network
 from tests.conftest import draw_params
 from tests.corpora import compile_quickly, tiny_config
@@ -50,10 +51,10 @@ def test_windows_answer_everything_once_and_see_enough(context: int, causal: boo
 def test_following_says_what_a_batch_over_the_same_prefix_says() -> None:
     turns = draw_turns(40)
     with compile_quickly():
-        predictor = make_predictor("model.causal=true")
+        predictor = make_predictor("model.causal=true", context=20)
         follower = Follower(predictor)
         heard = [follower.hear(first(turns, row + 1, row)) for row in range(40)]
-        for length in (1, 5, 16, 17, 24, 25, 40):
+        for length in (1, 5, 20, 21, 30, 31, 40):
             batch = predictor.answer(first(turns, length))
             for one, other in zip(heard[:length], batch, strict=True):
                 assert_same(one, other)
@@ -63,6 +64,8 @@ def test_following_says_what_a_batch_over_the_same_prefix_says() -> None:
 def assert_same(one: Answer, other: Answer) -> None:
     np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
     np.testing.assert_allclose(one.weights, other.weights, atol=1e-5)
+    np.testing.assert_allclose(one.uncertainty, other.uncertainty, atol=1e-5)
+    assert {link.turn for link in one.influences} == {link.turn for link in other.influences}
     assert [link.turn for link in one.edges] == [link.turn for link in other.edges]
     assert [link.relation for link in one.edges] == [link.relation for link in other.edges]
     np.testing.assert_allclose([e.weight for e in one.edges], [e.weight for e in other.edges], atol=1e-5)

@@ -1,21 +1,16 @@
 """A conversation of one's own: a table of utterances, CSV or JSON Lines, with one recording or a clip each."""
 
-import csv
-import difflib
-import io
-import json
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from macsgr_jax.data.clips import Clip
+from macsgr_jax.data.conversation_table import SUFFIXES, Row, read_rows
 from macsgr_jax.data.corpus import SPLITS, Corpus
 from macsgr_jax.errors import InputError
 
-COLUMNS = ("id", "speaker", "text", "start", "end", "clip", "label")
-SUFFIXES = (".csv", ".jsonl")
 RECORDINGS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".mp4", ".mkv", ".webm")
 
 
@@ -30,6 +25,7 @@ class Turn(NamedTuple):
         end: seconds, or None.
         clip: where its sound is, or None.
         label: its emotion, where it is known; otherwise empty.
+        place: file, row and id, for messages.
     """
 
     id: str
@@ -39,6 +35,7 @@ class Turn(NamedTuple):
     end: float | None
     clip: Clip | None
     label: str
+    place: str
 
 
 class Conversation(NamedTuple):
@@ -59,7 +56,7 @@ def read_conversations(path: Path, recording: Path | None = None) -> list[Conver
     """The conversation of a file, or of every file of a folder.
 
     Args:
-        path: CSV or JSON Lines with columns of COLUMNS, or a folder of such files.
+        path: CSV or JSON Lines with columns of `conversation_table`, or a folder of such files.
         recording: of the whole conversation; by default a sound file of the same name beside it, if there is one.
 
     Returns:
@@ -75,66 +72,85 @@ def read_conversations(path: Path, recording: Path | None = None) -> list[Conver
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     if not files:
         raise InputError(f"{path} holds no conversation: it should have files that end in {' or '.join(SUFFIXES)}")
+    for file in files:
+        same = [other.name for other in files if other.stem == file.stem]
+        if len(same) > 1:
+            raise InputError(f"{path} has {' and '.join(same)}: give each conversation a name of its own")
     return [_read(file, None) for file in files]
 
 
-def read_turn(values: dict[str, Any], row: int, place: str, recording: Path | None, folder: Path) -> Turn:
-    """One utterance of plain values.
+def check_recording(recording: Path | None) -> None:
+    """See that a recording that was named is there.
+
+    Raises:
+        InputError: it is not.
+    """
+    if recording is not None and not recording.is_file():
+        raise InputError(f"the recording {recording} does not exist: check the path")
+
+
+class Transcript:
+    """Reads the utterances of one conversation in their order, and sees that each may follow those before it.
 
     Args:
-        values: by column; text or numbers, empty or None where there is nothing.
-        row: its position in the conversation, from 0; names it where there is no id.
-        place: file and row, for messages.
-        recording: of the whole conversation.
+        recording: of the whole conversation, if there is one.
         folder: to which paths of clips are relative.
-
-    Raises:
-        InputError: a value is missing or cannot be understood.
     """
-    for name in values:
-        if name not in COLUMNS:
-            near = difflib.get_close_matches(str(name), COLUMNS, 1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise InputError(f"{place}: the column {name!r} is not known{hint}; there are {', '.join(COLUMNS)}")
-    text = {name: "" if values.get(name) is None else str(values[name]).strip() for name in COLUMNS}
-    place = f"{place}, utterance {text['id'] or row}"
-    if not text["speaker"]:
-        raise InputError(f"{place}: the speaker is empty: name one, such as A; all that counts is who is the same")
-    start, end = (_read_seconds(text[name], name, place) for name in ("start", "end"))
-    if (start is None) != (end is None):
-        raise InputError(f"{place}: it has a start or an end, and not both: give both, or none")
-    if start is not None and end is not None and end <= start:
-        raise InputError(f"{place}: it ends at {end:g} s and starts at {start:g} s: an utterance ends after its start")
-    clip = None
-    if text["clip"]:
-        clip = Clip(folder / text["clip"])
-    elif recording is not None:
+
+    def __init__(self, recording: Path | None, folder: Path) -> None:
+        self._recording = recording
+        self._folder = folder
+        self._places: dict[str, str] = {}  # By id.
+        self._latest: Turn | None = None  # Of those with times.
+        self._latest_of: dict[str, Turn] = {}  # By speaker.
+
+    def read(self, row: Row) -> Turn:
+        """The next utterance.
+
+        Raises:
+            InputError: a value is missing or cannot be understood, or contradicts an utterance before.
+        """
+        text = row.values
+        id_ = text["id"] or f"{len(self._places):03d}"
+        place = f"{row.place}, utterance {id_}"
+        if id_ in self._places:
+            raise InputError(f"{row.place}: the id {id_!r} is that of {self._places[id_]} too: give each its own")
+        if not text["speaker"]:
+            raise InputError(f"{place}: the speaker is empty: name one, such as A; all that counts is who is the same")
+        start, end = _read_times(text, place)
+        clip = self._find_clip(text["clip"], start, end, place)
+        if not text["text"] and clip is None:
+            raise InputError(f"{place}: there is neither text nor sound: give one of them, or leave the utterance out")
+        turn = Turn(id_, text["speaker"], text["text"], start, end, clip, text["label"], place)
+        self._check_order(turn)
+        self._places[id_] = row.place
+        return turn
+
+    def _find_clip(self, name: str, start: float | None, end: float | None, place: str) -> Clip | None:
+        if name:
+            return Clip(self._folder / name)
+        if self._recording is None:
+            return None
         if start is None:
-            raise InputError(f"{place}: it has no start and end, so it cannot be found in {recording}: give both")
-        clip = Clip(recording, start, end)
-    if not text["text"] and clip is None:
-        raise InputError(f"{place}: there is neither text nor sound: give one of them, or leave the utterance out")
-    return Turn(text["id"] or f"{row:03d}", text["speaker"], text["text"], start, end, clip, text["label"])
+            raise InputError(f"{place}: it has no start and end, so it cannot be found in {self._recording}: give both")
+        return Clip(self._recording, start, end)
 
-
-def check_order(before: Turn, turn: Turn, place: str) -> None:
-    """See that an utterance may follow another one.
-
-    Raises:
-        InputError: it starts earlier, or its speaker has not finished yet.
-    """
-    if before.start is None or turn.start is None or before.end is None:
-        return
-    if turn.start < before.start:
-        raise InputError(
-            f"{place}, utterance {turn.id}: it starts at {turn.start:g} s, before the one above it at {before.start:g}"
-            " s: sort the utterances by their start"
-        )
-    if turn.speaker == before.speaker and turn.start < before.end:
-        raise InputError(
-            f"{place}, utterance {turn.id}: it overlaps the one above it, by the same speaker, which ends at"
-            f" {before.end:g} s: nobody says two things at once; correct the times"
-        )
+    def _check_order(self, turn: Turn) -> None:
+        """People may talk at the same time, but the rows are in the order of their starts."""
+        if turn.start is None or turn.end is None:
+            return
+        before, same = self._latest, self._latest_of.get(turn.speaker)
+        if before is not None and before.start is not None and turn.start < before.start:
+            raise InputError(
+                f"{turn.place}: it starts at {turn.start:g} s, before utterance {before.id} above it, at"
+                f" {before.start:g} s: sort the utterances by their start"
+            )
+        if same is not None and same.end is not None and turn.start < same.end:
+            raise InputError(
+                f"{turn.place}: it overlaps utterance {same.id}, by the same speaker, which ends at {same.end:g} s:"
+                " nobody says two things at once; correct the times"
+            )
+        self._latest = self._latest_of[turn.speaker] = turn
 
 
 def to_corpus(conversations: list[Conversation], label_names: tuple[str, ...]) -> Corpus:
@@ -168,67 +184,22 @@ def to_corpus(conversations: list[Conversation], label_names: tuple[str, ...]) -
 
 
 def _read(path: Path, recording: Path | None) -> Conversation:
-    rows = _read_rows(path)
-    if not rows:
-        raise InputError(f"{path} is an empty conversation: give a row an utterance")
-    if recording is not None and not recording.is_file():
-        raise InputError(f"the recording {recording} does not exist: check the path")
-    if recording is None and not any(values.get("clip") for _, values in rows):
+    rows = read_rows(path)
+    check_recording(recording)
+    if recording is None and not any(row.values["clip"] for row in rows):
         beside = (path.with_suffix(suffix) for suffix in RECORDINGS)
         recording = next((file for file in beside if file.is_file()), None)
-    turns: list[Turn] = []
-    seen: dict[str, str] = {}
-    for row, (line, values) in enumerate(rows):
-        place = f"{path}: row {line}"
-        turn = read_turn(values, row, place, recording, path.parent)
-        if turn.id in seen:
-            raise InputError(f"{place}: the id {turn.id!r} is that of {seen[turn.id]} too: give each its own")
-        seen[turn.id] = f"row {line}"
-        if turns:
-            check_order(turns[-1], turn, place)
-        turns.append(turn)
-    return Conversation(path.stem, path, tuple(turns))
+    transcript = Transcript(recording, path.parent)
+    return Conversation(path.stem, path, tuple(transcript.read(row) for row in rows))
 
 
-def _read_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Line and values of each row."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check the path") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text: save it as UTF-8") from None
-    if path.suffix.lower() == ".jsonl":
-        lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-        return [(number, parse_json_turn(line, f"{path}: row {number}")) for number, line in lines]
-    if path.suffix.lower() != ".csv":
-        raise InputError(f"{path} should end in {' or '.join(SUFFIXES)}")
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if "speaker" not in (reader.fieldnames or ()):
-        there = ", ".join(reader.fieldnames or ()) or "none"
-        raise InputError(f"{path}: the column speaker is missing (it has {there}); there may be {', '.join(COLUMNS)}")
-    rows = []
-    for values in reader:
-        if None in values or None in values.values():
-            wanted = f"the {len(reader.fieldnames or ())} columns of its head"
-            raise InputError(f"{path}: row {reader.line_num} does not have {wanted}: quote texts that hold a comma")
-        rows.append((reader.line_num, dict(values)))
-    return rows
-
-
-def parse_json_turn(line: str, place: str) -> dict[str, Any]:
-    """One line of JSON Lines.
-
-    Raises:
-        InputError: it is not a JSON object.
-    """
-    try:
-        values = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{place} is not JSON ({error}): write one object a line") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{place} is no JSON object: write one a line, such as {{'speaker': 'A', 'text': 'Yes.'}}")
-    return values
+def _read_times(text: dict[str, str], place: str) -> tuple[float | None, float | None]:
+    start, end = (_read_seconds(text[name], name, place) for name in ("start", "end"))
+    if (start is None) != (end is None):
+        raise InputError(f"{place}: it has a start or an end, and not both: give both, or none")
+    if start is not None and end is not None and end <= start:
+        raise InputError(f"{place}: it ends at {end:g} s and starts at {start:g} s: an utterance ends after its start")
+    return start, end
 
 
 def _read_seconds(text: str, name: str, place: str) -> float | None:

@@ -1,6 +1,8 @@
 """Sound files of any kind as samples: by libsndfile what it reads, the sound of everything else by ffmpeg."""
 
 import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from macsgr_jax.errors import InputError
 
 # Of what ffmpeg decodes; openSMILE's features look no higher.
 FFMPEG_RATE = 16_000
+FFMPEG_BYTES = 4  # A sample, as a float32.
+CHUNK = 1 << 20
 # Recordings and their annotations rarely agree to the sample.
 TOLERANCE = 0.05
 
@@ -37,7 +41,7 @@ def read_clip(clip: Clip) -> tuple[np.ndarray, int]:
             file.seek(first)
             return file.read(max(last - first, 0), dtype="float32", always_2d=True).T, file.samplerate
     except soundfile.LibsndfileError:
-        return _decode_by_ffmpeg(clip), FFMPEG_RATE
+        return np.frombuffer(b"".join(_decode_by_ffmpeg(clip)), np.float32)[None], FFMPEG_RATE
 
 
 def measure_seconds(path: Path) -> float:
@@ -52,30 +56,34 @@ def measure_seconds(path: Path) -> float:
     try:
         return float(soundfile.info(path).duration)
     except soundfile.LibsndfileError:
-        return _decode_by_ffmpeg(Clip(path)).shape[1] / FFMPEG_RATE
+        return sum(map(len, _decode_by_ffmpeg(Clip(path)))) / FFMPEG_BYTES / FFMPEG_RATE
 
 
-def check_inside(clip: Clip, seconds: float, place: str) -> None:
-    """See that a stretch lies inside its recording.
+def check_inside(clips: Sequence[Clip | None], places: Sequence[str]) -> None:
+    """See that stretches lie inside their recordings, whose lengths are looked up once each.
 
     Args:
-        clip: the stretch.
-        seconds: length of the recording.
-        place: row and utterance, for the message.
+        clips: U of them; None where there is no sound, and those without an end lie inside whatever there is.
+        places: U of them, row and utterance, for the message.
 
     Raises:
-        InputError: it begins or ends after the recording's end.
+        InputError: one ends after its recording's end, or a recording cannot be read.
     """
-    latest = clip.start if clip.end is None else clip.end
-    if latest > seconds + TOLERANCE:
-        raise InputError(
-            f"{place}: it ends at {latest:.2f} s, but {clip.path} is {seconds:.2f} s long: correct the times, which"
-            " are seconds from the beginning of the recording"
-        )
+    seconds: dict[Path, float] = {}
+    for clip, place in zip(clips, places, strict=True):
+        if clip is None or clip.end is None:
+            continue
+        if clip.path not in seconds:
+            seconds[clip.path] = measure_seconds(clip.path)
+        if clip.end > seconds[clip.path] + TOLERANCE:
+            raise InputError(
+                f"{place}: it ends at {clip.end:.2f} s, but {clip.path} is {seconds[clip.path]:.2f} s long: correct the"
+                " times, which are seconds from the beginning of the recording"
+            )
 
 
-def _decode_by_ffmpeg(clip: Clip) -> np.ndarray:
-    """f32[1, samples] at FFMPEG_RATE."""
+def _decode_by_ffmpeg(clip: Clip) -> Iterator[bytes]:
+    """f32[samples] at FFMPEG_RATE, one channel, bit by bit: an hour of it has 230 MB."""
     try:
         import imageio_ffmpeg
     except ImportError:
@@ -85,11 +93,18 @@ def _decode_by_ffmpeg(clip: Clip) -> np.ndarray:
     span = ["-ss", str(clip.start), *([] if clip.end is None else ["-to", str(clip.end)])]
     form = ["-vn", "-ac", "1", "-ar", str(FFMPEG_RATE), "-f", "f32le", "-"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *span, "-i", str(clip.path), *form]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode or len(done.stdout) % 4:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise InputError(f"{clip.path} cannot be read as sound ({lines[-1][:200] if lines else 'nothing in it'})")
-    return np.frombuffer(done.stdout, np.float32)[None]
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints) as process,
+    ):
+        assert process.stdout is not None
+        while part := process.stdout.read(CHUNK):
+            yield part
+        if process.wait():
+            complaints.seek(0)
+            lines = complaints.read().decode(errors="replace").strip().splitlines()
+            reason = lines[-1][:200] if lines else "nothing in it"
+            raise InputError(f"{clip.path} cannot be read as sound ({reason}): convert it to wav")
 
 
 def _import_soundfile() -> Any:

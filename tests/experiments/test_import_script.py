@@ -69,6 +69,10 @@ def same_names(folder: Path) -> None:
     (folder / "test" / "c.csv").rename(folder / "test" / "a.csv")
 
 
+def cut_recording(folder: Path) -> None:
+    write_sound(folder / "test" / "c.wav", make_tone(1.0, 100))
+
+
 def no_test(folder: Path) -> None:
     (folder / "test").rename(folder / "later")
 
@@ -76,9 +80,14 @@ def no_test(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "options", "message"),
     [
-        (forget_label, (), r"b\.csv: utterance 001 has no label"),
+        (forget_label, (), r"b\.csv: row 3, utterance 001: it has no label"),
         (same_names, (), "there are two conversations a"),
         (no_test, (), "has no folder test"),
+        (
+            cut_recording,
+            ("--features", "audio_egemaps"),
+            r"c\.csv: row 3, utterance 001: it ends at 1\.50 s, but .*c\.wav is 1\.00 s long",
+        ),
         (lambda _: None, ("--features", "text_bert"), "--features: there is no feature set 'text_bert' to make"),
         (lambda _: None, ("--folds", "x.json"), "--folds is for cmu, not for conversations"),
     ],
@@ -95,6 +104,11 @@ def test_conversations_that_cannot_be_learned_from(
     assert run("conversations", folder, out, *options) == 2
     printed = capsys.readouterr().err
     assert re.search(message, printed) and printed.count("error: ") == 1 and not out.exists()
+
+
+def test_the_folder_of_the_corpus_has_to_be_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("conversations", tmp_path / "mine", tmp_path / "gone" / "mine.npz") == 2
+    assert "mine.npz cannot be written: there is no folder" in capsys.readouterr().err
 
 
 def test_sequences_have_names_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,11 @@ def write_table(path: Path, said: tuple[str, ...], times: tuple[tuple[float, flo
     return path
 
 
+def say(monkeypatch: pytest.MonkeyPatch, lines: str, encoding: str = "utf-8") -> None:
+    """Have it come from standard input."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode(encoding))))
+
+
 def predict(*arguments: object) -> int:
     with compile_quickly():
         return run_script("experiments.predict", Predict, main, [str(one) for one in arguments])
@@ -141,16 +146,19 @@ def test_following_says_the_same_line_by_line(
         json.dumps({"speaker": "AB"[row % 2], "text": text, "start": start, "end": end})
         for row, (text, (start, end)) in enumerate(zip(SAID, TIMES, strict=True))
     ]
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines) + "\n\n"))
+    say(monkeypatch, "\n".join(lines) + "\n\n")
     capsys.readouterr()
     assert predict("--follow", "--model", model, "--recording", talk.with_suffix(".wav")) == 0
-    heard = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    printed = capsys.readouterr()
+    assert "note: utterance 003: speech: 1 of 1 utterances: silence" in printed.err
+    heard = [json.loads(line) for line in printed.out.splitlines()]
     batch = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     for one, other in zip(heard, batch, strict=True):
         assert one["utterance"] == other["utterance"] and one["available"] == other["available"]
         for part in ("probabilities", "weights"):
             np.testing.assert_allclose(list(one[part].values()), list(other[part].values()), atol=1e-5)
         assert [edge["utterance"] for edge in one["edges"]] == [edge["utterance"] for edge in other["edges"]]
+        assert one["uncertainty"] == pytest.approx(other["uncertainty"], abs=1e-5)
 
 
 def test_a_conversation_of_three_hours_is_answered(model: Path, tmp_path: Path) -> None:
@@ -196,11 +204,11 @@ def forget_extractors(model: Path, folder: Path) -> list[str]:
 BAD: dict[str, tuple[Spoil, str]] = {
     "late": (
         lambda model, folder: [str(write_table(folder / "talk.csv", SAID, (*TIMES[:5], (2.8, 9))))],
-        "utterance 6, 005: it ends at 9.00 s, but",
+        "talk.csv: row 7, utterance 005: it ends at 9.00 s, but",
     ),
     "label": (
         lambda model, folder: [str(folder / "talk.csv"), *change_description(model, folder, '"glad"', '"jolly"')],
-        "utterance 000 has the label 'glad', none of calm, jolly, sad",
+        "row 2, utterance 000: its label is 'glad', none of calm, jolly, sad",
     ),
     "no model": (lambda model, folder: [str(folder / "talk.csv"), "--model", "/gone"], "/gone/checkpoints/full"),
     "another version": (
@@ -223,6 +231,10 @@ BAD: dict[str, tuple[Spoil, str]] = {
         lambda model, folder: [str(folder / "talk.csv"), "--seed", "7"],
         "holds no checkpoint of seed 7: it has 0, 1",
     ),
+    "no folder": (
+        lambda model, folder: [str(folder / "talk.csv"), "--out", str(folder / "gone" / "said.jsonl")],
+        "said.jsonl cannot be written: there is no folder",
+    ),
     "both": (lambda model, folder: [str(folder / "talk.csv"), "--follow"], "give one of them: a conversation, or"),
     "neither": (lambda model, folder: [], "give one of them: a conversation, or"),
 }
@@ -236,9 +248,53 @@ def test_bad_input_is_one_sentence(
     out = tmp_path / "said.jsonl"
     arguments = spoil(model, tmp_path)
     given = arguments if "--model" in arguments else [*arguments, "--model", str(model)]
-    assert predict(*given, "--out", out) == 2
+    assert predict(*given, *([] if {"--follow", "--out"} & {*given} else ["--out", out])) == 2
     printed = capsys.readouterr().err
     assert printed.count("error: ") == 1 and message in printed and not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "message"),
+    [
+        ('{"speaker": "A", "text": "rain"}\nrain\n', (), "standard input: line 2 is not JSON"),
+        ('{"speaker": "A", "text": "Gr\xfc\xdfe"}\n', (), "standard input: line 1 is not UTF-8 text"),
+        (
+            2 * '{"id": "x", "speaker": "A", "text": "rain"}\n',
+            (),
+            "line 2: the id 'x' is that of",
+        ),
+        ("", ("--recording", "/gone.wav"), "the recording /gone.wav does not exist"),
+        (
+            '{"speaker": "A", "start": 90, "end": 91}\n',
+            ("--recording", "talk.wav"),
+            "standard input: line 1, utterance 000: it ends at 91.00 s, but talk.wav is",
+        ),
+        ("", ("--out", "said.jsonl"), "--out is not for --follow"),
+    ],
+)
+def test_a_line_that_cannot_be_understood_ends_the_following(
+    lines: str,
+    options: tuple[str, ...],
+    message: str,
+    model: Path,
+    talk: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    say(monkeypatch, lines, "latin-1")
+    assert predict("--follow", "--model", model, *options) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count("error: ") == 1 and message in printed.err
+    assert len(printed.out.splitlines()) == (1 if "line 2" in message else 0)
+
+
+def test_what_is_said_may_look_like_markup(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "[1].jsonl"
+    path.write_text('{"speaker": "[/b]", "text": "[laughs] :smile: rain [/i]"}\n', encoding="utf-8")
+    assert predict(path, "--model", model) == 0
+    assert "[laughs] :smile: rain [/i]" in capsys.readouterr().out
 
 
 def test_an_old_answer_is_kept_unless_it_may_go(model: Path, talk: Path, tmp_path: Path) -> None:

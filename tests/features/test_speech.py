@@ -108,10 +108,12 @@ def test_what_was_extracted_is_not_made_again(tmp_path: Path, monkeypatch: pytes
         extract([Clip(tmp_path / "renamed.wav")], tmp_path / "cache")
 
 
-def test_times_outside_the_recording_are_told() -> None:
-    check_inside(Clip(Path("a.wav"), 0.0, 2.04), 2.0, "talk.csv: utterance 1")
-    with pytest.raises(InputError, match=r"utterance 3, x: it ends at 2\.50 s, but a\.wav is 2\.00 s long"):
-        check_inside(Clip(Path("a.wav"), 1.0, 2.5), 2.0, "talk.csv: utterance 3, x")
+def test_times_outside_the_recording_are_told(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.wav", make_tone(2.0, 300))
+    within, after = Clip(path, 0.0, 2.04), Clip(path, 1.0, 2.5)
+    check_inside([within, None, Clip(tmp_path / "gone.wav")], ["row 1", "row 2", "row 3"])
+    with pytest.raises(InputError, match=r"^row 3, x: it ends at 2\.50 s, but .*a\.wav is 2\.00 s long"):
+        check_inside([within, after], ["row 2", "row 3, x"])
 
 
 def test_unknown_sets_and_descriptions() -> None:
