@@ -12,6 +12,9 @@ from macsgr_jax.settings import override
 from macsgr_jax.task import prepare
 from tests.corpora import LENGTHS, make_corpus
 
+# Every utterance is in every epoch.
+WHOLE = ["train.utterance_dropout=0"]
+
 
 def change_features(corpus: Corpus, split: str) -> Corpus:
     """The corpus with other values in the utterances of a split."""
@@ -89,7 +92,7 @@ def test_a_validation_split_of_the_corpus_is_kept() -> None:
 
 
 def test_rows_hold_the_split_that_is_asked_for() -> None:
-    task = prepare(make_corpus(), override(Config(), ["train.dialogues_per_step=2"]))
+    task = prepare(make_corpus(), override(Config(), ["train.dialogues_per_step=2", *WHOLE]))
     for split in SPLITS:
         rows = task.evaluation_rows(split)
         assert sorted(rows[rows >= 0].tolist()) == task.corpus.utterances_of(split).tolist()
@@ -107,7 +110,7 @@ def test_rows_are_as_long_as_the_longest_dialogue_of_any_split_unless_longer_one
 def test_batches_follow_the_average_training_dialogue() -> None:
     """Training dialogues of 3 on average, rows of 9 slots: six of them fill two rows."""
     corpus = make_corpus(lengths=(2, 4, 9, 9), splits=("train", "train", "validation", "test"))
-    task = prepare(corpus, override(Config(), ["train.dialogues_per_step=6"]))
+    task = prepare(corpus, override(Config(), ["train.dialogues_per_step=6", *WHOLE]))
     assert (task.rows_per_step, task.steps_per_epoch) == (2, 1)
     assert task.padding_share() == pytest.approx(1 - 6 / 18)
 
@@ -134,7 +137,7 @@ def test_features_of_another_width_than_the_standardiser_s_are_refused() -> None
 def test_utterance_dropout_thins_training_and_nothing_else() -> None:
     """Training dialogues of 2, 4 and 9 utterances keep 1, 2 and 4; rows of 12 slots become rows of 6."""
     corpus = make_corpus(lengths=(2, 4, 9, 12, 5), splits=("train", "train", "train", "validation", "test"))
-    whole = prepare(corpus, Config())
+    whole = prepare(corpus, override(Config(), WHOLE))
     thinned = prepare(corpus, Config(train=TrainConfig(utterance_dropout=0.5)))
     assert (whole.slots, whole.training_slots, thinned.slots, thinned.training_slots) == (12, 12, 12, 6)
     epochs = [thinned.epoch_rows(np.random.default_rng(seed)) for seed in range(20)]

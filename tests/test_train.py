@@ -167,9 +167,8 @@ def test_modalities_are_dropped_where_another_is_left() -> None:
     assert np.any(other != left[1])
 
 
-def test_a_step_drops_modalities_where_it_is_asked_to(
-    config: Config, task: Task, start: Callable[[int], TrainState]
-) -> None:
+def test_a_step_drops_modalities_where_it_is_asked_to(config: Config, start: Callable[[int], TrainState]) -> None:
+    task = make_task(dataclasses.replace(config, train=dataclasses.replace(config.train, utterance_dropout=0.0)))
     seen: list[Any] = []
 
     class WatchingNetwork(Network):
