@@ -26,7 +26,7 @@ from macsgr_jax.errors import InputError
 from macsgr_jax.features.extraction import NAMES, SENTENCES, WORDS, add_features
 from macsgr_jax.features.sound import check_inside
 
-Kind = Literal["iemocap", "iemocap4", "meld", "emorynlp", "cmu", "pickle", "conversations"]
+Kind = Literal["iemocap", "iemocap4", "meld", "emorynlp", "cmu", "pickle", "conversations", "corpus"]
 
 
 class Source(NamedTuple):
@@ -51,14 +51,15 @@ class ImportCorpus:
     its three CSV files, and of its films for sound. emorynlp: the folder of its three CSV files. cmu: a .csd file of
     CMU-MOSI's or MOSEI's labels; the features are named with --sequence. pickle: a file of DialogueRNN, MMGCN, COGMEN
     or their relatives, of which nothing is run: it may hold plain data alone. conversations: a folder with folders
-    train, test and perhaps validation of tables as `macsgr predict` reads them, each utterance with a label.
+    train, test and perhaps validation of tables as `macsgr predict` reads them, each utterance with a label. corpus: an
+    .npz file of docs/corpus.md with sentences, which gets further text features.
 
     Attributes:
         kind: What the source is.
         source: The folder or the file.
         out: The .npz file to write.
-        features: Feature sets to make, separated by commas: text_lsa, text_sentence, audio_egemaps, audio_compare; by
-            default text_lsa where there are sentences and no features.
+        features: Feature sets to make, separated by commas: text_lsa, text_sentence, text_use, audio_egemaps,
+            audio_compare; by default text_lsa where there are sentences and no features.
         sentence_model: For text_sentence: a sentence-transformers model, by name or as a folder.
         sequence: For cmu: a feature set and its .csd file; may be repeated.
         folds: For cmu: a file of the videos of each split, JSON or text.
@@ -135,6 +136,10 @@ def read_source(command: ImportCorpus) -> Source:
             return Source(read_feature_pickle(source, labels))
         case "conversations":
             return _read_own(source, listen)
+        case "corpus":
+            corpus = load_corpus(source)
+            with np.load(source, allow_pickle=False) as arrays:
+                return Source(corpus, beside=dict(arrays))  # What is not read as a corpus is kept as it is.
 
 
 def _read_sequences(given: tuple[str, ...]) -> dict[str, Path]:

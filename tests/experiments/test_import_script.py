@@ -1,6 +1,7 @@
 """Own conversations, and releases, as corpora with features that a new recording can get too."""
 
 import csv
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -132,3 +133,30 @@ def test_a_corpus_file_says_how_its_features_were_made(tmp_path: Path) -> None:
     save_corpus(make_corpus(), path, extractor_text_small=np.array("[]"))
     with pytest.raises(InputError, match="the array extractor_text_small is not a JSON object"):
         load_corpus(path)
+
+
+def test_a_corpus_gets_further_features_and_keeps_what_it_has(tmp_path: Path) -> None:
+    before, after = tmp_path / "before.npz", tmp_path / "after.npz"
+    corpus = make_corpus()
+    texts = tuple(f"word {number}" for number in range(corpus.num_utterances))
+    mood = np.linspace(-1, 1, corpus.num_utterances, dtype=np.float32)
+    save_corpus(dataclasses.replace(corpus, texts=texts), before, mood=mood)
+    assert run("corpus", before, after, "--features", "text_use") == 0
+    kept, made = load_corpus(before), load_corpus(after)
+    assert made.features.keys() - kept.features.keys() == {"text_use"} and set(made.extractors) == {"text_use"}
+    assert made.features["text_use"].shape == (corpus.num_utterances, 512) and made.measured["text_use"].all()
+    for name, values in kept.features.items():
+        np.testing.assert_array_equal(made.features[name], values)
+    assert (made.name, made.texts, made.dialogue_names) == (kept.name, kept.texts, kept.dialogue_names)
+    np.testing.assert_array_equal(made.split, kept.split)
+    with np.load(after) as arrays:
+        np.testing.assert_array_equal(arrays["mood"], mood)
+
+
+def test_a_corpus_does_not_get_what_it_has_already(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = tmp_path / "before.npz", tmp_path / "after.npz"
+    save_corpus(make_corpus(), before)
+    assert run("corpus", before, after, "--features", "text_use") == 2
+    assert "has no texts: text_use needs them" in capsys.readouterr().err and not after.exists()
+    assert run("corpus", before, after, "--features", "audio_egemaps") == 2
+    assert "comes without sound: audio_egemaps needs it" in capsys.readouterr().err and not after.exists()

@@ -1,4 +1,4 @@
-"""Sentence embeddings of a model from a folder; another model of the same name is noticed."""
+"""Sentence embeddings of a model by name, and of the one that a package carries; another model is noticed."""
 
 import dataclasses
 from pathlib import Path
@@ -51,3 +51,27 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
 def test_a_description_is_kept_as_it_is(described: sentences.Extractor) -> None:
     assert dataclasses.replace(described).description["probe"] == described.description["probe"]
     assert len(described.description["probe"]) == 4
+
+
+def test_the_universal_sentence_encoder_puts_what_means_the_same_together() -> None:
+    extractor = sentences.describe_universal()
+    texts = ["I hate you.", "", "I despise you.", "The bus stops at the corner."]
+    values, known = sentences.apply_sentences(extractor, texts)
+    assert values.dtype == np.float32 and known.tolist() == [True, False, True, True]
+    np.testing.assert_allclose(np.linalg.norm(values, axis=1), [1, 0, 1, 1], atol=1e-5)
+    assert values[0] @ values[2] > 0.7 > 0.4 > values[0] @ values[3]
+
+
+def test_sentences_by_the_hundred_are_embedded_as_they_are_alone() -> None:
+    extractor = sentences.describe_universal()
+    texts = [f"Platform {number}, please." for number in range(sentences.AT_ONCE + 2)]
+    together, _ = sentences.apply_sentences(extractor, texts)
+    alone, _ = sentences.apply_sentences(extractor, texts[-1:])
+    np.testing.assert_allclose(together[-1], alone[0], atol=1e-5)
+
+
+def test_other_weights_of_the_universal_sentence_encoder_are_refused() -> None:
+    extractor = sentences.describe_universal()
+    extractor.description["probe"][0] += 0.1
+    with pytest.raises(InputError, match="universal-sentence-encoder multilingual 3 is not the one of the training"):
+        sentences.apply_sentences(extractor, ["a tea"])
