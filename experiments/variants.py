@@ -9,7 +9,12 @@ FULL = "full"
 # Fixed by leaving out Sessions 1 to 4 of IEMOCAP in turn, and by the validation split of MELD (experiments/NOTES.md).
 CORPUS_SETTINGS: dict[str, tuple[str, ...]] = {
     "iemocap": ("data.features=text_minilm,text_lsa,audio_mfcc,audio_prosody",),
-    "meld": ("loss.class_balance=0.4",),
+    "meld": (
+        "data.features=text_minilm,text_lsa,text_use,audio_prosody",
+        "loss.class_balance=0.4",
+        "train.epochs=20",
+        "train.utterance_dropout=0.2",
+    ),
     "mosi": (),
 }
 

