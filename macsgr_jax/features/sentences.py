@@ -1,5 +1,6 @@
 """Sentences as features: the embeddings of any sentence-transformers model, by name or from a folder."""
 
+import functools
 import importlib.metadata
 from collections.abc import Sequence
 from typing import Any
@@ -61,8 +62,9 @@ def apply_sentences(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndar
     return np.where(known[:, None], embedded[1:].astype(np.float32), np.float32(0)), known
 
 
+@functools.lru_cache(maxsize=1)
 def load_model(name: str) -> Any:
-    """A sentence-transformers model.
+    """A sentence-transformers model; kept, since following asks for it at every utterance.
 
     Raises:
         InputError: sentence-transformers is not installed, or the model cannot be loaded.
