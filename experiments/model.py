@@ -15,7 +15,7 @@ from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.data.standardize import Standardizer, standardize
 from macsgr_jax.errors import InputError
-from macsgr_jax.features.extraction import check_extractor
+from macsgr_jax.features.extraction import SENTENCES, check_extractor
 from macsgr_jax.inference import Predictor, Turns
 
 
@@ -39,7 +39,7 @@ class Model(NamedTuple):
     notices: tuple[str, ...]
 
 
-def load_model(run: Path, context: int, samples: int, seed: int | None = None) -> Model:
+def load_model(run: Path, context: int, samples: int, seed: int | None = None, sentence_model: str = "") -> Model:
     """Open the folder that experiments.train or experiments.sweep left.
 
     Args:
@@ -47,6 +47,7 @@ def load_model(run: Path, context: int, samples: int, seed: int | None = None) -
         context: utterances that are looked at together.
         samples: draws of the latent Gaussians.
         seed: of one network; by default all of them answer together.
+        sentence_model: name or folder, where it is no longer that of the training.
 
     Raises:
         InputError: it is no such folder, is of another version, or does not say how its features are made.
@@ -54,6 +55,8 @@ def load_model(run: Path, context: int, samples: int, seed: int | None = None) -
     checkpoints = open_checkpoints(run)
     folder, config, standardizer = checkpoints.folder, checkpoints.config, checkpoints.standardizer
     extractors = _choose_extractors(run, standardizer, load_extractors(folder))
+    if sentence_model and SENTENCES in extractors:
+        extractors[SENTENCES] = Extractor(extractors[SENTENCES].description | {"model": sentence_model})
     seeds = checkpoints.seeds if seed is None else (seed,)
     params = [load_weights(checkpoints, one)[0] for one in seeds]
     temperatures = read_temperatures(folder / TEMPERATURES_FILE, seeds)

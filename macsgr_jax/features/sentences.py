@@ -3,6 +3,7 @@
 import functools
 import importlib.metadata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ def describe_sentences(model: str) -> Extractor:
     Raises:
         InputError: sentence-transformers is not installed, or the model cannot be loaded.
     """
+    model = str(Path(model).resolve()) if Path(model).is_dir() else model  # Found from other folders too.
     probe = load_model(model).encode([PROBE], normalize_embeddings=True, show_progress_bar=False)[0]
     return Extractor(
         {
@@ -79,4 +81,6 @@ def load_model(name: str) -> Any:
         return SentenceTransformer(name)
     except Exception as error:  # Its libraries raise all kinds of things where a model is not there.
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise InputError(f"the sentence model {name} cannot be loaded ({first}): give its name or its folder") from None
+        raise InputError(
+            f"the sentence model {name} cannot be loaded ({first}): say with --sentence-model where it is"
+        ) from None
