@@ -8,14 +8,13 @@ from typing import Literal
 
 import tyro
 
+from experiments.checkpoints import load_weights, open_checkpoints
 from experiments.commandline import make_console, run_script
 from experiments.corpora import SYNTHETIC, read_corpus
 from experiments.evaluation import evaluate_split
 from experiments.rendering import as_screen_table
 from experiments.results import SCALARS
-from macsgr_jax.checkpoint import load_description, load_params
 from macsgr_jax.errors import InputError
-from macsgr_jax.settings import from_json
 from macsgr_jax.task import prepare
 
 
@@ -40,23 +39,18 @@ class Evaluate:
 
 def main(command: Evaluate) -> None:
     """Checkpoint -> task -> scores."""
-    folder = command.run / "checkpoints" / command.network
-    description, standardizer = load_description(folder)
-    config = from_json(description["config"])
-    known = description["corpus"]
+    checkpoints = open_checkpoints(command.run, command.network)
+    config, known = checkpoints.config, checkpoints.corpus
     corpus = read_corpus(command.corpus or known["path"] or SYNTHETIC)
     if corpus.sha256 != known["sha256"]:
         raise InputError(
             f"the corpus {corpus.name} is not the one of the training (sha256 {corpus.sha256[:12]}... instead of"
             f" {known['sha256'][:12]}...): give the same file with --corpus"
         )
-    task = prepare(corpus, config, standardizer)
-    seeds = sorted(int(path.name.removeprefix("seed_")) for path in folder.glob("seed_*"))
-    if not seeds:
-        raise InputError(f"{folder} holds no checkpoint of any seed: train again")
+    task = prepare(corpus, config, checkpoints.standardizer)
     scores = {}
-    for seed in seeds:
-        params, epoch = load_params(folder / f"seed_{seed}", config.train.checkpoint)
+    for seed in checkpoints.seeds:
+        params, epoch = load_weights(checkpoints, seed)
         scores[seed] = {"epoch": epoch, **evaluate_split(task, config, params, command.split)}
     if command.json:
         print(json.dumps(scores, indent=2))

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import tyro
 
+from experiments.checkpoints import load_weights, open_checkpoints
 from experiments.commandline import make_console, run_script
 from experiments.folder import TEMPERATURES_FILE
 from experiments.model import read_temperatures
 from experiments.results import describe_machine
-from macsgr_jax.checkpoint import load_description, load_params
-from macsgr_jax.errors import InputError
 from macsgr_jax.export import (
     MODEL_FILE,
     describe_export,
@@ -22,7 +21,7 @@ from macsgr_jax.export import (
     write_export,
 )
 from macsgr_jax.models import build_network
-from macsgr_jax.settings import from_json, to_json
+from macsgr_jax.settings import to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,16 +46,11 @@ class Export:
 def main(command: Export) -> None:
     """Checkpoint -> function of raw features -> file."""
     refuse_occupied(command.out, command.overwrite)
-    folder = command.run / "checkpoints" / command.network
-    description, standardizer = load_description(folder)
-    config, corpus = from_json(description["config"]), description["corpus"]
-    seeds = sorted(int(path.name.removeprefix("seed_")) for path in folder.glob("seed_*"))
-    if command.seed not in seeds:
-        there = ", ".join(map(str, seeds)) or "none"
-        raise InputError(f"{folder} holds no checkpoint of seed {command.seed}, it has {there}: choose with --seed")
-    params, epoch = load_params(folder / f"seed_{command.seed}", config.train.checkpoint)
+    checkpoints = open_checkpoints(command.run, command.network)
+    config, corpus, standardizer = checkpoints.config, checkpoints.corpus, checkpoints.standardizer
+    params, epoch = load_weights(checkpoints, command.seed)
     network = build_network(config.model, len(corpus["labels"]))
-    (temperature,) = read_temperatures(folder / TEMPERATURES_FILE, [command.seed]) or [1.0]
+    (temperature,) = read_temperatures(checkpoints.folder / TEMPERATURES_FILE, [command.seed]) or [1.0]
     function = make_exportable(params, network, standardizer, temperature)
     exported = export_function(function, standardizer)
     origin = {

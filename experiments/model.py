@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.checkpoints import load_weights, open_checkpoints
 from experiments.folder import TEMPERATURES_FILE
-from macsgr_jax.checkpoint import load_description, load_extractors, load_params
+from macsgr_jax.checkpoint import load_extractors
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.data.standardize import Standardizer, standardize
 from macsgr_jax.errors import InputError
-from macsgr_jax.features.extraction import check_extractor
+from macsgr_jax.features.extraction import SENTENCES, check_extractor
 from macsgr_jax.inference import Predictor, Turns
-from macsgr_jax.settings import from_json
 
 
 class Model(NamedTuple):
@@ -39,7 +39,7 @@ class Model(NamedTuple):
     notices: tuple[str, ...]
 
 
-def load_model(run: Path, context: int, samples: int, seed: int | None = None) -> Model:
+def load_model(run: Path, context: int, samples: int, seed: int | None = None, sentence_model: str = "") -> Model:
     """Open the folder that experiments.train or experiments.sweep left.
 
     Args:
@@ -47,25 +47,21 @@ def load_model(run: Path, context: int, samples: int, seed: int | None = None) -
         context: utterances that are looked at together.
         samples: draws of the latent Gaussians.
         seed: of one network; by default all of them answer together.
+        sentence_model: name or folder, where it is no longer that of the training.
 
     Raises:
         InputError: it is no such folder, is of another version, or does not say how its features are made.
     """
-    folder = run / "checkpoints" / "full"
-    description, standardizer = load_description(folder)
-    try:
-        config = from_json(description["config"])
-    except InputError as error:
-        raise InputError(f"{run} was trained by another version of macsgr_jax ({error}): train it again") from None
+    checkpoints = open_checkpoints(run)
+    folder, config, standardizer = checkpoints.folder, checkpoints.config, checkpoints.standardizer
     extractors = _choose_extractors(run, standardizer, load_extractors(folder))
-    there = sorted(int(path.name.removeprefix("seed_")) for path in folder.glob("seed_*"))
-    seeds = there if seed is None else [seed]
-    if not seeds or not set(seeds) <= set(there):
-        raise InputError(f"{folder} holds no checkpoint of seed {seed}: it has {', '.join(map(str, there)) or 'none'}")
-    params = [load_params(folder / f"seed_{one}", config.train.checkpoint)[0] for one in seeds]
+    if sentence_model and SENTENCES in extractors:
+        extractors[SENTENCES] = Extractor(extractors[SENTENCES].description | {"model": sentence_model})
+    seeds = checkpoints.seeds if seed is None else (seed,)
+    params = [load_weights(checkpoints, one)[0] for one in seeds]
     temperatures = read_temperatures(folder / TEMPERATURES_FILE, seeds)
     notices = () if temperatures else ("the probabilities are not calibrated: the run is older than calibration",)
-    labels = tuple(description["corpus"]["labels"])
+    labels = tuple(checkpoints.corpus["labels"])
     predictor = Predictor(config.model, len(labels), params, temperatures or [1.0] * len(seeds), context, samples)
     return Model(config, labels, standardizer, extractors, predictor, notices)
 

@@ -54,6 +54,7 @@ class Predict:
         context: Utterances that are looked at together: time and memory grow with it, not with the conversation.
         samples: Draws of the latent Gaussians, for the uncertainty.
         jobs: Sounds to take features of at once; 0 is one a core.
+        sentence_model: Where the sentence model of text_sentence is now, if it has moved: a name or a folder.
         overwrite: Replace the file of --out.
     """
 
@@ -66,6 +67,7 @@ class Predict:
     context: int = 512
     samples: int = 16
     jobs: int = 0
+    sentence_model: str = ""
     overwrite: bool = False
 
 
@@ -79,7 +81,7 @@ def main(command: Predict) -> None:
         raise InputError("--out is not for --follow, which prints its answers: send them to a file with >")
     if command.out is not None:
         refuse_output(command.out, command.overwrite)
-    model = load_model(command.model, command.context, command.samples, command.seed)
+    model = load_model(command.model, command.context, command.samples, command.seed, command.sentence_model)
     console = make_console()
     for notice in model.notices:
         print(f"note: {notice}", file=sys.stderr)

@@ -6,8 +6,10 @@ ALLOWED; whatever else it asks for is refused before it is looked up. Sizes that
 
 import collections
 import io
+import math
 import pickle
 import struct
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +18,10 @@ import numpy as np
 from macsgr_jax.errors import InputError
 
 MOST_BYTES = 8 * 2**30
+# A list may hold another one many times, and that one a third: small files unfold to anything.
+MOST_UNFOLDED = 16  # Times the bytes of the file
+ALWAYS_UNFOLDED = 1_000_000
+DEEPEST = 50  # Containers in each other; one that holds itself is deeper than any.
 
 # Buffers and objects from elsewhere.
 REFUSED_CODES = (
@@ -58,7 +64,13 @@ class _Array(np.ndarray):
 
     def __setstate__(self, state: Any) -> None:
         shape, kind, fortran, data = state[-4:]
-        super().__setstate__((1, shape, _open(kind), fortran, data))
+        dtype = _open(kind)
+        # NumPy believes the shape, and reads beyond the end of a list of objects.
+        count = math.prod(shape)
+        size = len(data) if dtype.hasobject else len(data) / max(dtype.itemsize, 1)
+        if min(shape, default=0) < 0 or count != size or (dtype.hasobject and not isinstance(data, list)):
+            raise pickle.UnpicklingError("an array has another shape than its data")
+        super().__setstate__((1, shape, dtype, fortran, data))
 
 
 class _Reconstruct:
@@ -222,7 +234,10 @@ def load_pickle(path: Path, most_bytes: int = MOST_BYTES) -> Any:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): give the path of a pickle") from None
     try:
-        return _Unpickler(io.BytesIO(content), encoding="latin1").load()
+        found = _Unpickler(io.BytesIO(content), encoding="latin1").load()
+        if _unfold(found, {}, DEEPEST) > MOST_UNFOLDED * len(content) + ALWAYS_UNFOLDED:
+            raise pickle.UnpicklingError("it holds the same lists over and over")
+        return found
     except _Refused as error:
         raise InputError(
             f"{path} asks for {error}, which is no plain data, and was not run: get the file from its authors, or write"
@@ -232,3 +247,25 @@ def load_pickle(path: Path, most_bytes: int = MOST_BYTES) -> Any:
     except Exception as error:
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise InputError(f"{path} is not a whole pickle of plain data ({reason}): copy it again") from None
+
+
+def _unfold(value: Any, known: dict[int, int], deepest: int) -> int:
+    """How many values, letters and bytes of arrays there are; what is held in several places counts in each of them."""
+    if isinstance(value, float | int):  # Most are.
+        return 1
+    inside: Collection[Any] = ()
+    own = 1
+    if isinstance(value, np.ndarray):
+        inside, own = value.ravel().tolist() if value.dtype.hasobject else (), value.nbytes
+    elif isinstance(value, Record | dict):
+        fields = value.fields if isinstance(value, Record) else value
+        inside = [*fields, *fields.values()]
+    elif isinstance(value, list | tuple | set | frozenset):
+        inside = value
+    else:
+        return 1 + len(value) if isinstance(value, str | bytes | bytearray) else 1
+    if id(value) not in known:
+        if not deepest:
+            raise pickle.UnpicklingError("its lists are too deep in each other")
+        known[id(value)] = own + sum(_unfold(one, known, deepest - 1) for one in inside)
+    return known[id(value)]

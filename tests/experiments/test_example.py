@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.commandline import run_script
-from experiments.predict import Predict, check_times
+from experiments.predict import Predict
 from experiments.predict import main as predict
 from experiments.sentences import AMBIGUOUS, EXAMPLE, OPENINGS, SENTENCES
 from experiments.spoken import make_corpus, write_script
@@ -17,6 +17,7 @@ from experiments.view import View
 from experiments.view import main as view
 from macsgr_jax.data.conversation import read_conversations
 from macsgr_jax.data.corpus_file import load_corpus
+from macsgr_jax.features.sound import check_inside
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -41,7 +42,7 @@ def test_the_conversation_is_inside_its_recording() -> None:
     (conversation,) = read_conversations(folder / "conversation.csv")
     assert [(turn.speaker, turn.label, turn.text) for turn in conversation.turns] == list(EXAMPLE)
     assert all(turn.clip is not None for turn in conversation.turns)
-    check_times([conversation])
+    check_inside([turn.clip for turn in conversation.turns], [turn.place for turn in conversation.turns])
     assert sum(file.stat().st_size for file in folder.iterdir()) < 1_000_000
     taught = {text for texts in SENTENCES.values() for text in texts} | set(AMBIGUOUS)
     assert not taught & {text for _, _, text in EXAMPLE} and len(OPENINGS) > 1

@@ -109,10 +109,12 @@ def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., 
 
 def test_a_folder_that_is_no_run(trained: Any, refuse: Callable[..., str], tmp_path: Path) -> None:
     out = str(tmp_path / "model")
-    assert "is not the checkpoint folder of a run" in refuse(str(tmp_path), "-o", out)
-    assert "is not the checkpoint folder of a run" in refuse(str(tmp_path / "absent"), "-o", out)
-    assert "is not the checkpoint folder of a run" in refuse(str(trained.out), "-o", out, "--network", "video")
-    sentence = "holds no checkpoint of seed 7, it has 0, 1: choose with --seed"
+    assert "is not the folder of a run" in refuse(str(tmp_path), "-o", out)
+    assert "is not the folder of a run" in refuse(str(tmp_path / "absent"), "-o", out)
+    assert "has no network video: choose from audio, full, text" in refuse(
+        str(trained.out), "-o", out, "--network", "video"
+    )
+    sentence = "holds no checkpoint of seed 7: it has 0, 1; choose with --seed"
     assert sentence in refuse(str(trained.out), "-o", out, "--seed", "7")
 
 

