@@ -25,6 +25,7 @@ from macsgr_jax.data.sources.meld import find_meld_clips, read_meld
 from macsgr_jax.errors import InputError
 from macsgr_jax.features.extraction import NAMES, SENTENCES, WORDS, add_features
 from macsgr_jax.features.sound import check_inside
+from macsgr_jax.files import write_atomically
 
 Kind = Literal["iemocap", "iemocap4", "meld", "emorynlp", "cmu", "pickle", "conversations", "corpus"]
 
@@ -101,8 +102,7 @@ def main(command: ImportCorpus) -> None:
         model = command.sentence_model if SENTENCES in names else ""
         jobs = command.jobs or os.cpu_count() or 1
         corpus = add_features(corpus, clips, names, model, jobs, lambda: progress.advance(task))
-    save_corpus(corpus, command.out, **beside)
-    saved = load_corpus(command.out)  # Says so if what was written could not be trained on.
+    saved = _write(corpus, command.out, beside)
     for notice in corpus.notices:
         console.print(f"note: {notice}", highlight=False, soft_wrap=True)
     for split in SPLITS:
@@ -111,6 +111,16 @@ def main(command: ImportCorpus) -> None:
     for name, values in saved.features.items():
         console.print(f"{name}: {values.shape[1]} columns", highlight=False)
     console.print(f"emotions: {', '.join(saved.label_names)}\nwrote {command.out}", highlight=False, soft_wrap=True)
+
+
+def _write(corpus: Corpus, out: Path, beside: Mapping[str, np.ndarray]) -> Corpus:
+    """The corpus as it is read again; nothing is left where it could not be trained on."""
+    with write_atomically(out) as temporary:
+        save_corpus(corpus, temporary, **beside)
+        try:
+            return load_corpus(temporary)
+        except InputError as error:
+            raise InputError(str(error).replace(str(temporary), str(out))) from None
 
 
 def read_source(command: ImportCorpus) -> Source:

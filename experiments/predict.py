@@ -161,7 +161,7 @@ def follow(command: Predict, model: Model) -> None:
         check_turns(model, [turn])
         conversation = Conversation("follow", Path("standard input"), (turn,))
         corpus = extract(model, conversation, jobs=1)
-        for notice in corpus.notices:
+        for notice in corpus.notices if turn.clip else ():  # Sound that was given, and is not there.
             print(f"note: utterance {turn.id}: {notice}", file=sys.stderr)
         one = standardize_turns(model, corpus)
         one = one._replace(speakers=np.array([speakers.setdefault(turn.speaker, len(speakers))], np.int32))

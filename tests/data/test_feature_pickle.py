@@ -189,6 +189,14 @@ def test_the_command_writes_a_corpus(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "is there already" in capsys.readouterr().err and out.read_bytes() == before
 
 
+def test_the_command_leaves_nothing_that_cannot_be_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = write(tmp_path, dialogue_rnn(labels=parts(5)["labels"])), tmp_path / "corpus.npz"
+    assert run_script("x", ImportCorpus, main, ["pickle", str(source), str(out), "--labels", "a,a,c,d,e"]) == 2
+    assert f"error: {out}: " in capsys.readouterr().err and list(tmp_path.iterdir()) == [source]
+
+
 def test_the_command_runs_nothing_of_a_pickle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, out = tmp_path / "evil.pkl", tmp_path / "corpus.npz"
     source.write_bytes(b"cos\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR.")
