@@ -22,6 +22,7 @@ OVERFIT = (
     "train.learning_rate=0.01",
     "train.clip_norm=0",
     "train.weight_decay=0",
+    "train.utterance_dropout=0",
 )
 STEPS = 300
 SWITCHES = [
