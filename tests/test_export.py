@@ -282,6 +282,7 @@ def test_the_description_is_that_of_the_program(setup: Setup) -> None:
 # What a user runs, in a folder with an export as `folder`.
 LOADING = """
 import json, jax, numpy as np
+
 about = json.load(open("folder/model.json"))
 model = jax.export.deserialize(bytearray(open("folder/model.jax_export", "rb").read()))
 B, N = 1, 3  # one row of three utterances; any numbers do
