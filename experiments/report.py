@@ -15,6 +15,11 @@ from macsgr_jax.files import write_text
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 ORDER = ("table_", "baselines", "ensemble", "protocol_", "readings", "figure_")
+# What the README quotes with all of its corpora.
+QUOTED = (
+    *("table_4", "table_5", "baselines", "ensemble"),
+    *("protocol_sessions", "protocol_selection", "protocol_missing"),
+)
 # The row of each table that the README quotes, by the corpus.
 SUMMARY = {"iemocap": "table_1", "meld": "table_2", "mosi": "table_3"}
 STYLE = """
@@ -116,7 +121,7 @@ def render_section(stem: str, numbers: dict[str, Any], folder: Path) -> str:
 
 
 def summarize_results(found: dict[str, dict[str, Any]]) -> str:
-    """The README's results section: the network on each corpus, then the ablations, as Markdown."""
+    """The README's results section: the network on each corpus, then ablations, baselines and protocol, as Markdown."""
     lines = []
     for corpus, stem in SUMMARY.items():
         if stem in found and corpus in found[stem]["parts"]:
@@ -124,7 +129,7 @@ def summarize_results(found: dict[str, dict[str, Any]]) -> str:
             part = numbers["parts"][corpus]
             lines += [f"**{_title(stem, numbers)}** ({_describe(numbers)})", ""]
             lines += [as_markdown_table(part["head"], part["rows"]), ""]
-    for stem in ("table_4", "table_5", "baselines", "ensemble"):
+    for stem in QUOTED:
         for corpus, part in found.get(stem, {"parts": {}})["parts"].items():
             numbers = found[stem]
             lines += [f"**{_title(stem, numbers)}, {numbers['corpora'][corpus]['name']}** ({_describe(numbers)})", ""]
