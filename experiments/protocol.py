@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
+from sklearn.metrics import f1_score
 
-from experiments.baselines import find_sessions
+from experiments.baselines import find_sessions, train_models
 from experiments.commandline import run_script
 from experiments.confidence import REMARKS as CALIBRATION_REMARKS
 from experiments.confidence import measure_calibration
@@ -75,6 +76,8 @@ def main(command: Protocol) -> None:
 def leave_out_sessions(study: Study, corpus: str) -> dict[str, Any]:
     """Each session as the test split in turn; the official validation dialogues of the others are left aside.
 
+    The simple models choose their strength as `experiments.baselines` does, by leaving out the sessions that remain.
+
     Raises:
         InputError: the dialogues are not named after sessions.
     """
@@ -83,14 +86,18 @@ def leave_out_sessions(study: Study, corpus: str) -> dict[str, Any]:
     if sessions is None:
         raise InputError(f"{study.path(corpus)}: the names of its dialogues do not begin with {', '.join(SESSIONS)}")
     train, validation, test = (SPLITS.index(split) for split in SPLITS)
-    numbers: dict[str, dict[str, list[float]]] = {"full": {}, "recurrence and classifier": {}}
-    for session in np.unique(sessions):
+    numbers: dict[str, dict[str, list[float]]] = {}
+    for session in map(str, np.unique(sessions)):
         split = np.where(whole.split == validation, validation, train).astype(np.int8)
         split[sessions == session] = test
         name = f"{corpus}_{session.lower()}"
         study.derive(name, corpus, split)
-        for variant, settings, key in ((FULL, (), "full"), ("plain", PLAIN, "recurrence and classifier")):
-            numbers[key][str(session)] = study.train(name, variant, settings).scores("waf1")
+        for title, variant, settings in ((FULL, FULL, ()), ("recurrence and classifier", "plain", PLAIN)):
+            trained = study.train(name, variant, settings)
+            numbers.setdefault(title, {})[session] = trained.scores("waf1")
+        for title, outcome in train_models(trained.corpus, study.data(name).features, study.quick):
+            waf1 = float(f1_score(trained.labels, outcome.predicted, average="weighted"))
+            numbers.setdefault(title, {})[session] = [waf1]
     rows = [
         [name, *map(show, of_sessions.values()), show(np.mean(list(of_sessions.values()), axis=0).tolist())]
         for name, of_sessions in numbers.items()
