@@ -76,11 +76,7 @@ def compare_models(study: Study, corpus_name: str) -> dict[str, Any]:
     for name, outcome in train_models(corpus, study.data(corpus_name).features, study.quick):
         said = outcome.predicted[None]
         test = compare_over_dialogues(counts, count_by_dialogue(said, labels, full.dialogue, classes))
-        scores = {
-            "waa": float(accuracy_score(labels, said[0])),
-            "waf1": float(f1_score(labels, said[0], average="weighted")),
-            "macro_f1": float(f1_score(labels, said[0], average="macro")),
-        }
+        scores = score_predicted(labels, outcome.predicted)
         numbers[name] = {**scores, "C": outcome.strength, "folds": outcome.folds, "full_minus_this": test._asdict()}
         rows.append(
             [
@@ -126,6 +122,15 @@ def train_models(corpus: Corpus, features: tuple[str, ...], quick: bool = False)
             yield name, _fit(corpus, _logistic(corpus, context), strengths)
         elif name == "SVM, words in context" and corpus.texts is not None:
             yield name, _fit(corpus, choose_highest(score_by_words(corpus, values)), strengths)
+
+
+def score_predicted(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """WAA, WAF1 and macro-F1 of what is said, i64[U], where `labels`, i64[U], is right."""
+    return {
+        "waa": float(accuracy_score(labels, predicted)),
+        "waf1": float(f1_score(labels, predicted, average="weighted")),
+        "macro_f1": float(f1_score(labels, predicted, average="macro")),
+    }
 
 
 def list_strengths(quick: bool) -> tuple[float, ...]:

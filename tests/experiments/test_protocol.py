@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -115,6 +116,18 @@ def test_sessions_left_out(run_study: Callable[..., dict[str, Any]], study_folde
     # Who always says the most common emotion of the training split has no other emotion's F1.
     right = labels[split == "test"] == np.bincount(labels[split == "train"]).argmax()
     assert found["majority"]["Ses02"] == [pytest.approx(right.mean() * 2 * right.mean() / (1 + right.mean()))]
+
+
+def test_refit_trains_on_the_validation_split(run_study: Callable[..., dict[str, Any]], study_folder: Path) -> None:
+    found = run_study(Protocol, protocol, "protocol_refit", "--part", "refit")["parts"]["iemocap"]["networks"]
+    assert list(found) == ["full, training split alone", "full", *MODELS]
+    results = json.loads((study_folder / "runs/quick/iemocap_refit/full/results.json").read_text(encoding="utf-8"))
+    counts = {split: SPLITS.count(split) for split in ("train", "validation", "test")}
+    assert results["corpus"]["splits"] == {
+        "train": {"dialogues": counts["train"] + counts["validation"] - 1, "utterances": ANY},
+        "validation": {"dialogues": 1, "utterances": ANY},
+        "test": {"dialogues": counts["test"], "utterances": ANY},
+    }
 
 
 @pytest.mark.slow
