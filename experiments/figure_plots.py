@@ -68,7 +68,7 @@ def draw_nodes(numbers: dict[str, Any], path: Path) -> None:
                 axes.scatter(*chosen.T, s=9, color=colour, marker=marker, linewidths=0, alpha=0.7, label=emotion)
             measured = part["stages"][stage]
             silhouette, purity = (np.mean(measured[name]) for name in ("silhouette", "purity"))
-            axes.set_title(f"{stage}: silhouette {silhouette:.3f}, 10-NN purity {100 * purity:.1f} %", fontsize=9)
+            axes.set_title(f"{stage}\nsilhouette {silhouette:.3f}, 10-NN purity {100 * purity:.1f} %", fontsize=9)
             axes.set(xticks=[], yticks=[])
         row[0].set_ylabel(f"{_name(numbers, corpus)} (chance purity {100 * part['chance_purity']:.1f} %)")
         row[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
