@@ -1,6 +1,7 @@
 """How every script reads its command line and how it ends: a result, or one sentence and an exit code."""
 
 import dataclasses
+import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from macsgr_jax.sweep import DivergenceError
 
 BAD_INPUT = 2
 DIVERGED = 3
+OUTPUT_CLOSED = 141  # As a shell says of a program that SIGPIPE ended.
 WIDTH_WITHOUT_TERMINAL = 120
 
 Command = TypeVar("Command")
@@ -45,8 +47,26 @@ def run_script(
         help_ending: printed after --help.
 
     Returns:
-        The exit code: 0, 2 for bad input, 3 for a training that diverged, 130 or 143 when stopped by Ctrl-C or SIGTERM.
+        The exit code: 0, 2 for bad input, 3 for a training that diverged, 130 or 143 when stopped by Ctrl-C or SIGTERM,
+        141 when what read the output, such as `head`, has closed it.
     """
+    try:
+        code = _parse_and_run(name, command_type, main, arguments, help_ending)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would flush once more as it ends, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OUTPUT_CLOSED
+    return code
+
+
+def _parse_and_run(
+    name: str,
+    command_type: type[Command],
+    main: Callable[[Command], None],
+    arguments: Sequence[str] | None,
+    help_ending: str,
+) -> int:
     try:
         command = tyro.cli(command_type, prog=f"python -m {name}", args=arguments)
     except SystemExit as stop:

@@ -1,10 +1,14 @@
 """How a command's runs are laid on the devices: the mesh, and how many runs are one program."""
 
-from typing import Protocol
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
 
 import jax
+import tyro
 from rich.console import Console
 
+from experiments.corpora import SYNTHETIC
 from experiments.interruption import StopRequests
 from experiments.runs import Execution
 from macsgr_jax.config import Config
@@ -18,24 +22,41 @@ MOST_RUNS_PER_DEVICE = 64
 SHARE_OF_MEMORY = 0.8
 
 
-class Options(Protocol):
-    """The fields of a command line that say how to run."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """What the commands that train have in common.
 
-    @property
-    def runs_at_once(self) -> str:
-        """A number, or auto."""
+    Attributes:
+        out: Folder for the results and the checkpoints; made if need be.
+        corpus: "synthetic" (generated, its best possible score is known), or an .npz file; docs/corpus.md has the form.
+        features: Feature sets to join, separated by commas, such as text_minilm,audio_mfcc. All by default.
+        preset: "default" is the recipe that was chosen on validation data; "literal" is the paper as printed.
+        set: Replace one setting of the preset; may be repeated. The settings are listed below.
+        epochs: Passes over the training split; short for --set train.epochs=N.
+        resume: Go on with what was interrupted in the same folder; begin where there is none.
+        overwrite: Replace what an earlier command left in the same folder. Without it, that is refused.
+        runs_at_once: Runs that train together as one program: a number, or auto for what the devices hold.
+        split_batch: Devices that share each batch; the others share the runs.
+        save_every: Epochs between two checkpoints that --resume can go on from.
+        distributed: Join other processes: auto (SLURM, Kubernetes, Open MPI, TPU pods), or HOST:PORT,COUNT,RANK.
+    """
 
-    @property
-    def split_batch(self) -> int:
-        """Devices that share each batch."""
-
-    @property
-    def save_every(self) -> int:
-        """Epochs between two checkpoints."""
+    out: Path
+    corpus: str = SYNTHETIC
+    features: str = ""
+    preset: Literal["default", "literal", "causal"] = "default"
+    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    epochs: int | None = None
+    resume: bool = False
+    overwrite: bool = False
+    runs_at_once: str = "auto"
+    split_batch: int = 1
+    save_every: int = 5
+    distributed: str = ""
 
 
 def plan_execution(
-    options: Options,
+    options: TrainingOptions,
     console: Console,
     stop: StopRequests,
     task: Task,

@@ -14,7 +14,7 @@ from rich.console import Console
 from experiments.commandline import configure, describe_settings, make_console, run_script
 from experiments.corpora import SYNTHETIC, read_corpus
 from experiments.evaluation import evaluate_split
-from experiments.execution import plan_execution
+from experiments.execution import TrainingOptions, plan_execution
 from experiments.folder import RESULTS_FILE, open_folder
 from experiments.interruption import StopRequests
 from experiments.points import Point, configure_point, draw_points, make_grid
@@ -37,36 +37,23 @@ OUTPUTS = ("runs.csv", "sweep.png", "checkpoints")
 SHOWN_POINTS = 20
 
 
-@dataclasses.dataclass(frozen=True)
-class Sweep:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sweep(TrainingOptions):
     """Train every setting of a grid, or a random draw of settings, each with several seeds, many runs at once.
 
     Settings that are numbers of the losses or the optimiser (lambda, gammas, temperatures, offsets, learning rate,
-    weight decay) share one program; any other value is compiled for itself.
+    weight decay) share one program; any other value is compiled for itself. The folder gets results.json, runs.csv
+    (a row a run and epoch), sweep.png and checkpoints.
 
     Attributes:
-        out: Folder for results.json, runs.csv (a row a run and epoch), sweep.png and checkpoints; made if need be.
-        corpus: "synthetic" (generated), or an .npz file; docs/corpus.md has the form.
         grid: An axis: lambda=0.1:0.9:0.1 (ends included) or window_past=5,10,20; may be repeated, for all combinations.
         random: Draw this many settings at random instead, from every --range.
         range: An axis of --random: learning_rate=1e-4:1e-2:log, dropout=0.1:0.6 or window_past=5,10; may be repeated.
         random_seed: Of that draw.
         seeds: How many seeds each setting is trained with: 0, 1, ...
         select: The validation score that chooses the setting, by its mean over the seeds.
-        preset: Where the settings start from.
-        set: Replace one setting of the preset; may be repeated. The settings are listed below.
-        features: Feature sets to join, separated by commas. All by default.
-        epochs: Passes over the training split; short for --set train.epochs=N.
-        resume: Go on with the interrupted sweep in the same folder; begin where there is none.
-        overwrite: Replace an earlier sweep in the same folder. Without it, that is refused.
-        runs_at_once: Runs that train together as one program: a number, or auto for what the devices hold.
-        split_batch: Devices that share each batch; the others share the runs.
-        save_every: Epochs between two checkpoints that --resume can go on from.
-        distributed: Join other processes: auto (SLURM, Kubernetes, Open MPI, TPU pods), or HOST:PORT,COUNT,RANK.
     """
 
-    out: Path
-    corpus: str = SYNTHETIC
     grid: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUES")] = ()
     random: int = 0
     range: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=LOW:HIGH[:log]")] = ()
@@ -75,16 +62,6 @@ class Sweep:
     select: Literal[
         "validation.waa", "validation.waf1", "validation.macro_f1", "validation.uar", "validation.nll", "validation.ece"
     ] = "validation.waf1"
-    preset: Literal["default", "literal", "causal"] = "default"
-    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
-    features: str = ""
-    epochs: int | None = None
-    resume: bool = False
-    overwrite: bool = False
-    runs_at_once: str = "auto"
-    split_batch: int = 1
-    save_every: int = 5
-    distributed: str = ""
 
 
 def main(command: Sweep) -> None:

@@ -7,16 +7,15 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-import tyro
 from rich.console import Console
 
 from experiments.commandline import configure, describe_settings, make_console, run_script
 from experiments.corpora import SYNTHETIC, describe_best, read_corpus
 from experiments.evaluation import Prediction, measure, predict_split
-from experiments.execution import plan_execution
+from experiments.execution import TrainingOptions, plan_execution
 from experiments.folder import RESULTS_FILE, TEMPERATURES_FILE, open_folder
 from experiments.interruption import StopRequests
 from experiments.plots import plot_confusion, plot_curves
@@ -36,43 +35,21 @@ from macsgr_jax.task import Task, prepare
 OUTPUTS = ("report.md", "predictions.csv", "confusion.png", "curves.png")
 
 
-@dataclasses.dataclass(frozen=True)
-class Train:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train(TrainingOptions):
     """Train MA-CMU-SGRNet on a corpus of conversations, evaluate it on unseen dialogues, and write a report.
 
+    The folder gets results.json, report.md, predictions.csv, figures and checkpoints.
+
     Attributes:
-        out: Folder for results.json, report.md, predictions.csv, figures and checkpoints; made if need be.
-        corpus: "synthetic" (generated, its best possible score is known), or an .npz file; docs/corpus.md has the form.
-        features: Feature sets to join, separated by commas, such as text_minilm,audio_mfcc. All by default.
-        preset: "default" is the recipe that was chosen on validation data; "literal" is the paper as printed.
-        set: Replace one setting of the preset; may be repeated. The settings are listed below.
         seeds: How many seeds to train: first_seed, first_seed + 1, ...
         first_seed: The first seed.
-        epochs: Passes over the training split; short for --set train.epochs=N.
         single_modalities: Also train the network on each modality alone, and put it into the table.
-        resume: Go on with the interrupted run in the same folder; begin where there is none.
-        overwrite: Replace an earlier run in the same folder. Without it, that is refused.
-        runs_at_once: Seeds that train together as one program: a number, or auto for what the devices hold.
-        split_batch: Devices that share each batch; the others share the seeds.
-        save_every: Epochs between two checkpoints that --resume can go on from.
-        distributed: Join other processes: auto (SLURM, Kubernetes, Open MPI, TPU pods), or HOST:PORT,COUNT,RANK.
     """
 
-    out: Path
-    corpus: str = SYNTHETIC
-    features: str = ""
-    preset: Literal["default", "literal", "causal"] = "default"
-    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     seeds: int = 3
     first_seed: int = 0
-    epochs: int | None = None
     single_modalities: bool = False
-    resume: bool = False
-    overwrite: bool = False
-    runs_at_once: str = "auto"
-    split_batch: int = 1
-    save_every: int = 5
-    distributed: str = ""
 
 
 def main(command: Train) -> None:

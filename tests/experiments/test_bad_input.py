@@ -225,3 +225,12 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert finished.returncode == 2 and finished.stdout == ""
     assert finished.stderr == "error: absent.npz: there is no such file; give the path of a corpus in .npz form.\n"
     assert not (tmp_path / "run").exists()
+
+
+def test_a_closed_output_ends_without_a_traceback() -> None:
+    command = [sys.executable, "-m", "experiments.sweep", "--help"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()  # As `head` does once it has its lines.
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
