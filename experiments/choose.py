@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -20,7 +21,9 @@ CORPORA = ("iemocap", "meld", "mosi")
 REMARKS = (
     "WAF1 of what was left out of the training: each training session of IEMOCAP in turn, otherwise quarters of the",
     "training dialogues; the test split is in none of it. last: after the last epoch; peak: after the best one, an",
-    "upper bound. ±: over the seeds, of the mean over what was left out.",
+    "upper bound. ±: over the seeds, of the mean over what was left out. best: the best last score, and what is within",
+    "one standard error of it, over what was left out: of those, the simplest settings are to be preferred (Breiman et",
+    "al., Classification and Regression Trees, 1984).",
 )
 
 
@@ -58,7 +61,8 @@ def cross_validate(study: Study, corpus: str, attempts: dict[str, tuple[str, ...
         attempts: name -> settings.
 
     Returns:
-        `head` and `rows` as text; `attempts`: name -> `last` and `peak`, a list a fold with a value a seed.
+        `head` and `rows` as text; `attempts`: name -> `last` and `peak`, a list a fold with a value a seed; `best`:
+        names of the attempts of `find_best`.
     """
     folds = derive_folds(study, corpus)
     numbers: dict[str, dict[str, list[list[float]]]] = {name: {"last": [], "peak": []} for name in attempts}
@@ -68,16 +72,33 @@ def cross_validate(study: Study, corpus: str, attempts: dict[str, tuple[str, ...
             curves = np.array([seed["curves"]["validation_waf1"] for seed in seeds])
             numbers[attempt]["last"].append(curves[:, -1].tolist())
             numbers[attempt]["peak"].append(curves.max(axis=1).tolist())
+    best = find_best({name: np.mean(of_attempt["last"], axis=1) for name, of_attempt in numbers.items()})
     rows = [
         [
             name,
             *(_show(np.mean(of_attempt[score], axis=0)) for score in ("last", "peak")),
+            "yes" if name in best else "",
             *(f"{100 * np.mean(of_fold):.1f}" for of_fold in of_attempt["last"]),
         ]
         for name, of_attempt in numbers.items()
     ]
-    head = ["settings", "last", "peak", *(f"last, fold {fold}" for fold in folds)]
-    return {"head": head, "rows": rows, "attempts": numbers}
+    head = ["settings", "last", "peak", "best", *(f"last, fold {fold}" for fold in folds)]
+    return {"head": head, "rows": rows, "attempts": numbers, "best": best}
+
+
+def find_best(scores: Mapping[str, np.ndarray]) -> list[str]:
+    """The best attempt, and every other that is not worse by more than one standard error of the best one's mean.
+
+    Args:
+        scores: name -> f64[folds], what is better is higher.
+
+    Returns:
+        Names, in the order of `scores`; of one fold, which has no standard error, those that are the best.
+    """
+    means = {name: float(np.mean(of_folds)) for name, of_folds in scores.items()}
+    leader = scores[max(means, key=means.__getitem__)]
+    error = float(np.std(leader, ddof=1) / np.sqrt(len(leader))) if len(leader) > 1 else 0.0
+    return [name for name, mean in means.items() if mean >= np.mean(leader) - error]
 
 
 def derive_folds(study: Study, corpus: str) -> dict[int, str]:

@@ -21,7 +21,7 @@ from experiments.choose import derive_folds
 from experiments.commandline import run_script
 from experiments.confidence import predict_seeds
 from experiments.evidence import measure, publish
-from experiments.study import Study, StudyOptions
+from experiments.study import REFIT, Study, StudyOptions
 from experiments.tables import show
 from experiments.variants import FULL
 from macsgr_jax.calibration import fit_temperature
@@ -36,7 +36,8 @@ REMARKS = (
     "the audio features, of experiments.baselines, its strength and temperature chosen by cross-validation on the",
     "training split. + words: the probabilities (1 - w) p + w p(words), where w of 0, 0.1, ..., 1 is the best for one",
     "seed where parts of the training dialogues are left out in turn, as experiments.choose does; w is chosen by those",
-    "scores. The test split chooses nothing.",
+    "scores. The test split chooses nothing. refit: the same, of networks and words that were trained on the",
+    "validation split too, as in protocol --part refit.",
 )
 
 
@@ -91,7 +92,7 @@ def combine_models(study: Study, folds: Study, corpus_name: str) -> dict[str, An
 
     Returns:
         `head` and `rows` as text; `weight` of the words; `models`: name -> `left_out`, a list a part with a value a
-        seed, `waf1` and `waa` of the test split.
+        seed, `waf1` and `waa` of the test split, and `refit`, with the same two.
 
     Raises:
         InputError: the corpus has no texts.
@@ -103,8 +104,10 @@ def combine_models(study: Study, folds: Study, corpus_name: str) -> dict[str, An
     weight = choose_weight(left_out, classes)
     of_folds = [score(said, weight, classes) for said in left_out]
     of_test = score(judge(study, corpus_name, "test"), weight, classes)
+    of_refit = score(judge(study, study.derive_refit(corpus_name), "test", REFIT), weight, classes)
     numbers: dict[str, dict[str, Any]] = {
-        name: {"left_out": [one[name]["waf1"] for one in of_folds], **scores} for name, scores in of_test.items()
+        name: {"left_out": [one[name]["waf1"] for one in of_folds], **scores, "refit": of_refit[name]}
+        for name, scores in of_test.items()
     }
     rows = [
         [
@@ -112,26 +115,29 @@ def combine_models(study: Study, folds: Study, corpus_name: str) -> dict[str, An
             show(np.mean(scores["left_out"], axis=0).tolist()),
             show(scores["waf1"]),
             show(scores["waa"]),
+            show(scores["refit"]["waf1"]),
+            show(scores["refit"]["waa"]),
         ]
         for name, scores in numbers.items()
     ]
     parts = "quarters" if find_sessions(study.corpus(corpus_name)) is None else "sessions"
-    head = ["", f"WAF1, {parts} left out", "WAF1, test", "WAA, test"]
+    head = ["", f"WAF1, {parts} left out", "WAF1, test", "WAA, test", "WAF1, test, refit", "WAA, test, refit"]
     return {"head": head, "rows": rows, "weight": weight, "fold_seeds": folds.seeds, "models": numbers}
 
 
-def judge(study: Study, corpus_name: str, split: str) -> Said:
+def judge(study: Study, corpus_name: str, split: str, settings: tuple[str, ...] = ()) -> Said:
     """What the full network and the model of words say of a split, both trained on the training split.
 
     Args:
         study: trains.
         corpus_name: such as iemocap.
         split: validation, where the corpus has one, or test.
+        settings: in which the network differs from that of the tables.
 
     Returns:
         Said.
     """
-    trained = study.train(corpus_name, FULL)
+    trained = study.train(corpus_name, FULL, settings)
     corpus = trained.corpus
     networks = predict_seeds(trained, split).astype(np.float64)
     words = predict_by_words(corpus, study.data(corpus_name).features, split, study.quick)

@@ -14,7 +14,7 @@ from experiments.confidence import REMARKS as CALIBRATION_REMARKS
 from experiments.confidence import measure_calibration
 from experiments.evidence import measure, publish
 from experiments.figure_plots import draw_calibration, draw_noise
-from experiments.study import Study, StudyOptions, Trained
+from experiments.study import REFIT, Study, StudyOptions, Trained
 from experiments.tables import show
 from experiments.variants import FULL, PLAIN, SESSIONS
 from macsgr_jax.data.corpus import SPLITS, hold_out_validation
@@ -44,7 +44,6 @@ CORPORA = {
 NOISE = (0.0, 0.5, 1.0, 2.0, 4.0)  # Standard deviations of a feature.
 MISSING_SHARE = 0.3
 MODALITY_DROPOUT = "train.modality_dropout=0.3"
-LEAST_SHARE = "data.validation_share=0.001"  # One dialogue.
 REMARKS = {
     "calibration": CALIBRATION_REMARKS,
     "refit": ("The network holds out one dialogue, by which nothing is chosen; the simple models hold out none.",),
@@ -142,11 +141,8 @@ def choose_epochs(study: Study, corpus: str) -> dict[str, Any]:
 
 def train_on_validation(study: Study, corpus: str) -> dict[str, Any]:
     """The last epoch of a fixed recipe needs no validation split, so that its dialogues can be trained on as well."""
-    split = study.corpus(corpus).split
-    train, validation = (SPLITS.index(name) for name in ("train", "validation"))
-    name = f"{corpus}_refit"
-    study.derive(name, corpus, np.where(split == validation, train, split).astype(np.int8))
-    refitted = study.train(name, FULL, (LEAST_SHARE,))
+    name = study.derive_refit(corpus)
+    refitted = study.train(name, FULL, REFIT)
     networks = {"full, training split alone": study.train(corpus, FULL), FULL: refitted}
     numbers = {
         title: {score: trained.scores(score) for score in ("waa", "waf1", "macro_f1")}

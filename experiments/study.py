@@ -21,7 +21,7 @@ from experiments.folder import RESULTS_FILE
 from experiments.variants import CORPUS_SETTINGS
 from macsgr_jax.checkpoint import Params, load_description, load_params
 from macsgr_jax.config import PRESETS, Config, DataConfig
-from macsgr_jax.data.corpus import Corpus, keep_dialogues
+from macsgr_jax.data.corpus import SPLITS, Corpus, keep_dialogues
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.models import Network, build_network
@@ -30,6 +30,8 @@ from macsgr_jax.task import Task, prepare
 
 QUICK_SEEDS, QUICK_EPOCHS = 1, 2
 LONGEST_NAME = 100
+# A network has to hold out something: one dialogue, by which the last epoch of a fixed recipe chooses nothing.
+REFIT = ("data.validation_share=0.001",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,6 +203,21 @@ class Study:
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
             save_corpus(corpus, self.path(name))
             self._corpora.pop(name, None)
+
+    def derive_refit(self, source: str) -> str:
+        """Make the corpus in which the validation split is trained on too.
+
+        Args:
+            source: such as iemocap.
+
+        Returns:
+            Its name, for `train` with the settings REFIT.
+        """
+        split = self.corpus(source).split
+        train, validation = (SPLITS.index(name) for name in ("train", "validation"))
+        name = f"{source}_refit"
+        self.derive(name, source, np.where(split == validation, train, split).astype(np.int8))
+        return name
 
     def path(self, name: str) -> Path:
         """Where a corpus lies."""

@@ -1,5 +1,6 @@
 """Seeds together and mixed with a model of words: by hand, on the tiny study, and without the test split."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -133,7 +134,13 @@ def test_from_folds_to_the_table(run_study: Callable[..., dict[str, Any]], full:
     text = (study_folder / "results" / "ensemble.md").read_text(encoding="utf-8")
     assert f"Chosen with 1 seed for each part left out: iemocap w = {part['weight']:.1f}." in text
     assert f"| ensemble + words, w = {part['weight']:.1f} | {100 * best:.1f} |" in text
-    assert "| WAF1, sessions left out | WAF1, test | WAA, test |" in text
+    assert "| WAF1, sessions left out | WAF1, test | WAA, test | WAF1, test, refit | WAA, test, refit |" in text
+    split = np.where(full.corpus.split == 1, 0, full.corpus.split)
+    refit = predict_by_words(dataclasses.replace(full.corpus, split=split), ("audio_small", "text_small"), "test", True)
+    assert found["words"]["refit"]["waf1"] == [pytest.approx(weigh(refit, full.labels))]
+    results = json.loads((study_folder / "runs/quick/iemocap_refit/full/results.json").read_text(encoding="utf-8"))
+    (seed,) = results["networks"]["full"]["seeds"]
+    assert found["network"]["refit"]["waf1"] == [pytest.approx(seed["test"]["waf1"])]
 
 
 def test_too_few_dialogues_to_leave_any_out(tmp_path: Path) -> None:

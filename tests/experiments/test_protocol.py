@@ -12,7 +12,7 @@ from scipy.special import softmax
 from sklearn.metrics import f1_score
 
 from experiments.baselines import MODELS
-from experiments.choose import Choose
+from experiments.choose import Choose, find_best
 from experiments.choose import main as choose
 from experiments.commandline import run_script
 from experiments.confidence import predict_seeds
@@ -146,6 +146,13 @@ def test_settings_are_compared_without_the_test_split(
             name for name in NAMES if name.startswith(session)
         ]
         assert set(names) == set(NAMES[:5])  # No test dialogue.
+
+
+def test_what_is_within_one_standard_error_of_the_best_is_named() -> None:
+    folds = np.array([0.90, 0.94, 0.92, 0.96])  # Mean 0.93, deviation 0.0258, standard error 0.0129.
+    scores = {"simple": folds - 0.012, "simplest": folds - 0.014, "best": folds}
+    assert find_best(scores) == ["simple", "best"]
+    assert find_best({"one": np.array([0.5]), "two": np.array([0.6])}) == ["two"]
 
 
 @pytest.mark.slow
