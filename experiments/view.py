@@ -121,9 +121,9 @@ def main(command: View) -> None:
     refuse_output(command.out, command.overwrite)
     conversations = read_predictions(command.predictions)
     write_text(command.out, render_page(arrange(conversations)))
-    utterances = sum(map(len, conversations.values()))
+    talks, utterances = len(conversations), sum(map(len, conversations.values()))
     make_console().print(
-        f"wrote {command.out}: {len(conversations)} conversations, {utterances} utterances",
+        f"wrote {command.out}: {talks} conversation{'s' * (talks > 1)}, {utterances} utterance{'s' * (utterances > 1)}",
         highlight=False,
         soft_wrap=True,
     )
