@@ -12,7 +12,9 @@ CORPUS_SETTINGS: dict[str, tuple[str, ...]] = {
     "meld": (
         "data.features=text_minilm,text_lsa,text_use,audio_prosody",
         "loss.class_balance=0.4",
+        "loss.lambda_alignment=0.2",
         "train.epochs=20",
+        "train.warmup_epochs=2",
         "train.utterance_dropout=0.2",
     ),
     "mosi": (),

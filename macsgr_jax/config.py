@@ -182,6 +182,7 @@ class TrainConfig:
         least_learning_rate: where the cosine ends (paper: 1e-8).
         schedule: cosine over the whole run, cosine with restarts (literal), or constant.
         restart_epochs: period of the restarts (paper: 50).
+        warmup_epochs: the learning rate grows linearly from 0 over this many epochs (paper: none).
         weight_decay: lambda_d (paper: 0.001).
         decay: added to the gradient (coupled), or (literal) theta <- (1 - lambda_d) theta each step (decoupled).
         clip_norm: gradients are scaled down to this global norm; 0 does not clip (paper: none).
@@ -196,6 +197,7 @@ class TrainConfig:
     least_learning_rate: Weight = 1e-8
     schedule: Literal["cosine", "restarts", "constant"] = "cosine"
     restart_epochs: Count = 50
+    warmup_epochs: Weight = 0.0
     weight_decay: Weight = 1e-4
     decay: Literal["coupled", "decoupled"] = "coupled"
     clip_norm: Weight = 5.0

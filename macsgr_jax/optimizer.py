@@ -24,13 +24,19 @@ def learning_rate_at(step: Array, steps_per_epoch: int, config: TrainConfig, hpa
         f32[].
     """
     if config.schedule == "constant":
-        return hparams.learning_rate
+        return _warm_up(step, steps_per_epoch, config) * hparams.learning_rate
     if config.schedule == "restarts":
         progress = (step // steps_per_epoch) % config.restart_epochs / config.restart_epochs
     else:
         progress = jnp.minimum(step / (config.epochs * steps_per_epoch), 1.0)
     least = jnp.minimum(config.least_learning_rate, hparams.learning_rate)
-    return least + 0.5 * (hparams.learning_rate - least) * (1.0 + jnp.cos(jnp.pi * progress))
+    scheduled = least + 0.5 * (hparams.learning_rate - least) * (1.0 + jnp.cos(jnp.pi * progress))
+    return _warm_up(step, steps_per_epoch, config) * scheduled
+
+
+def _warm_up(step: Array, steps_per_epoch: int, config: TrainConfig) -> Array:
+    """Share of the scheduled learning rate: f32[], 1 from the end of the warm-up on."""
+    return jnp.minimum((step + 1) / jnp.maximum(config.warmup_epochs * steps_per_epoch, 1.0), 1.0)
 
 
 def make_optimizer(config: TrainConfig, hparams: HParams, steps_per_epoch: int) -> optax.GradientTransformation:

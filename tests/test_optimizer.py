@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +53,18 @@ def test_the_cosine_goes_from_the_largest_to_the_least_rate() -> None:
 def test_a_constant_rate_stays() -> None:
     config = TrainConfig(schedule="constant", learning_rate=2e-3)
     assert {rate_at(step, config) for step in (0, 1, 1000)} == {float(np.float32(2e-3))}
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("warmup_epochs", [0.0, 0.5, 2.0])
+def test_the_rate_grows_from_zero_over_the_warm_up(
+    schedule: Literal["constant", "cosine"], warmup_epochs: float
+) -> None:
+    warm = TrainConfig(epochs=4, schedule=schedule, learning_rate=2e-3, warmup_epochs=warmup_epochs)
+    cold = dataclasses.replace(warm, warmup_epochs=0.0)
+    for step in range(4 * STEPS_PER_EPOCH):
+        share = min(1.0, (step + 1) / max(1.0, warmup_epochs * STEPS_PER_EPOCH))
+        assert rate_at(step, warm) == pytest.approx(share * rate_at(step, cold), rel=1e-5)
 
 
 def test_a_rate_below_the_least_one_stays_where_it_is() -> None:
