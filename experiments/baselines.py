@@ -3,8 +3,8 @@
 import dataclasses
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -30,9 +30,12 @@ STRENGTHS = (0.0003, 0.003, 0.03, 0.3)
 FOLDS = 4
 REMARKS = (
     "The strength of the linear models is chosen by cross-validation on the training split: the sessions of IEMOCAP,",
-    "otherwise quarters of the dialogues.",
+    "otherwise quarters of the dialogues; on MOSI, as for the network, the simplest within one standard error of the",
+    "best.",
 )
 MODELS = ("majority", "scenario", "linear", "linear, averaged context", "SVM, words in context")
+
+Name = TypeVar("Name")
 
 # Rows to train on, rows to judge, strength -> the class of each row judged; or its score of each class, f64[rows, C].
 Predict = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
@@ -73,7 +76,7 @@ def compare_models(study: Study, corpus_name: str) -> dict[str, Any]:
     classes = corpus.num_classes
     counts = count_by_dialogue(full.predicted, labels, full.dialogue, classes)
     rows, numbers = [], {}
-    for name, outcome in train_models(corpus, study.data(corpus_name).features, study.quick):
+    for name, outcome in study_models(study, corpus_name):
         said = outcome.predicted[None]
         test = compare_over_dialogues(counts, count_by_dialogue(said, labels, full.dialogue, classes))
         scores = score_predicted(labels, outcome.predicted)
@@ -96,13 +99,21 @@ def compare_models(study: Study, corpus_name: str) -> dict[str, Any]:
     return {"head": head, "rows": rows, "models": numbers}
 
 
-def train_models(corpus: Corpus, features: tuple[str, ...], quick: bool = False) -> Iterator[tuple[str, Outcome]]:
+def study_models(study: Study, corpus: str) -> Iterator[tuple[str, Outcome]]:
+    """`train_models` on a corpus of a study, such as iemocap, with the features and by the rule of its networks."""
+    return train_models(study.corpus(corpus), study.data(corpus).features, study.quick, study.simplest(corpus))
+
+
+def train_models(
+    corpus: Corpus, features: tuple[str, ...], quick: bool = False, simplest: bool = False
+) -> Iterator[tuple[str, Outcome]]:
     """Every simple model that the corpus allows, and what it reached.
 
     Args:
         corpus: the data.
         features: feature sets, as for the network; empty for all.
         quick: try one strength alone.
+        simplest: take the least strength within one standard error of the best, as `choose_strength` does.
 
     Yields:
         Name and outcome.
@@ -112,16 +123,16 @@ def train_models(corpus: Corpus, features: tuple[str, ...], quick: bool = False)
     own = np.concatenate([values[name] for name in sorted(values)], axis=1)
     for name in MODELS:
         if name == "majority":
-            yield name, _fit(corpus, _most_common(corpus, np.zeros(corpus.num_utterances, int)), (0.0,))
+            yield name, _fit(corpus, _most_common(corpus, np.zeros(corpus.num_utterances, int)), (0.0,), simplest)
         elif name == "scenario" and find_sessions(corpus) is not None:
-            yield name, _fit(corpus, _most_common(corpus, name_scenarios(corpus)), (0.0,))
+            yield name, _fit(corpus, _most_common(corpus, name_scenarios(corpus)), (0.0,), simplest)
         elif name == "linear":
-            yield name, _fit(corpus, _logistic(corpus, own), strengths)
+            yield name, _fit(corpus, _logistic(corpus, own), strengths, simplest)
         elif name == "linear, averaged context":
             context = np.concatenate([own, *average_context(corpus, own)], axis=1)
-            yield name, _fit(corpus, _logistic(corpus, context), strengths)
+            yield name, _fit(corpus, _logistic(corpus, context), strengths, simplest)
         elif name == "SVM, words in context" and corpus.texts is not None:
-            yield name, _fit(corpus, choose_highest(score_by_words(corpus, values)), strengths)
+            yield name, _fit(corpus, choose_highest(score_by_words(corpus, values)), strengths, simplest)
 
 
 def score_predicted(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
@@ -182,15 +193,27 @@ def average_context(corpus: Corpus, values: np.ndarray) -> tuple[np.ndarray, np.
     return same, others
 
 
-def _fit(corpus: Corpus, predict: Predict, strengths: tuple[float, ...]) -> Outcome:
+def _fit(corpus: Corpus, predict: Predict, strengths: tuple[float, ...], simplest: bool) -> Outcome:
     """Choose the strength on the training split alone, then train on all of it and read the test split once."""
     train, test = corpus.utterances_of("train"), corpus.utterances_of("test")
-    best, folds = choose_strength(corpus, predict, strengths)
+    best, folds = choose_strength(corpus, predict, strengths, simplest)
     return Outcome(best or None, folds, predict(train, test, best).astype(np.int64))
 
 
-def choose_strength(corpus: Corpus, predict: Predict, strengths: tuple[float, ...]) -> tuple[float, list[float]]:
-    """The strength that does best over the folds of the training split, and its WAF1 of each fold."""
+def choose_strength(
+    corpus: Corpus, predict: Predict, strengths: tuple[float, ...], simplest: bool = False
+) -> tuple[float, list[float]]:
+    """The strength of a linear model, chosen by the folds of the training split.
+
+    Args:
+        corpus: the data.
+        predict: the model.
+        strengths: C of it, from the least, which makes the simplest model.
+        simplest: take the least of those of `find_best`, otherwise the best.
+
+    Returns:
+        The strength, and its WAF1 of each fold.
+    """
 
     def cross_validate(strength: float) -> list[float]:
         return [
@@ -200,7 +223,24 @@ def choose_strength(corpus: Corpus, predict: Predict, strengths: tuple[float, ..
 
     tried = {strength: cross_validate(strength) for strength in strengths}
     best = max(tried, key=lambda strength: float(np.mean(tried[strength])))
+    if simplest:
+        best = find_best({strength: np.array(of_folds) for strength, of_folds in tried.items()})[0]
     return best, tried[best]
+
+
+def find_best(scores: Mapping[Name, np.ndarray]) -> list[Name]:
+    """The best attempt, and every other that is not worse by more than one standard error of the best one's mean.
+
+    Args:
+        scores: name -> f64[folds], what is better is higher.
+
+    Returns:
+        Names, in the order of `scores`; of one fold, which has no standard error, those that are the best.
+    """
+    means = {name: float(np.mean(of_folds)) for name, of_folds in scores.items()}
+    leader = scores[max(means, key=means.__getitem__)]
+    error = float(np.std(leader, ddof=1) / np.sqrt(len(leader))) if len(leader) > 1 else 0.0
+    return [name for name, mean in means.items() if mean >= np.mean(leader) - error]
 
 
 def split_training(corpus: Corpus) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -2,13 +2,12 @@
 
 import dataclasses
 import sys
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
-from experiments.baselines import assign_folds
+from experiments.baselines import assign_folds, find_best
 from experiments.commandline import describe_settings, run_script
 from experiments.evidence import measure, publish
 from experiments.study import Study, StudyOptions
@@ -84,21 +83,6 @@ def cross_validate(study: Study, corpus: str, attempts: dict[str, tuple[str, ...
     ]
     head = ["settings", "last", "peak", "best", *(f"last, fold {fold}" for fold in folds)]
     return {"head": head, "rows": rows, "attempts": numbers, "best": best}
-
-
-def find_best(scores: Mapping[str, np.ndarray]) -> list[str]:
-    """The best attempt, and every other that is not worse by more than one standard error of the best one's mean.
-
-    Args:
-        scores: name -> f64[folds], what is better is higher.
-
-    Returns:
-        Names, in the order of `scores`; of one fold, which has no standard error, those that are the best.
-    """
-    means = {name: float(np.mean(of_folds)) for name, of_folds in scores.items()}
-    leader = scores[max(means, key=means.__getitem__)]
-    error = float(np.std(leader, ddof=1) / np.sqrt(len(leader))) if len(leader) > 1 else 0.0
-    return [name for name, mean in means.items() if mean >= np.mean(leader) - error]
 
 
 def derive_folds(study: Study, corpus: str) -> dict[int, str]:

@@ -140,11 +140,14 @@ def judge(study: Study, corpus_name: str, split: str, settings: tuple[str, ...] 
     trained = study.train(corpus_name, FULL, settings)
     corpus = trained.corpus
     networks = predict_seeds(trained, split).astype(np.float64)
-    words = predict_by_words(corpus, study.data(corpus_name).features, split, study.quick)
+    features, simplest = study.data(corpus_name).features, study.simplest(corpus_name)
+    words = predict_by_words(corpus, features, split, study.quick, simplest)
     return Said(networks, words, corpus.labels[corpus.utterances_of(split)].astype(np.int64))
 
 
-def predict_by_words(corpus: Corpus, features: tuple[str, ...], split: str, quick: bool = False) -> np.ndarray:
+def predict_by_words(
+    corpus: Corpus, features: tuple[str, ...], split: str, quick: bool = False, simplest: bool = False
+) -> np.ndarray:
     """The probabilities of the SVM of words, whose strength and temperature the training split chooses.
 
     Args:
@@ -152,12 +155,13 @@ def predict_by_words(corpus: Corpus, features: tuple[str, ...], split: str, quic
         features: feature sets, as for the network; empty for all. Those of the audio are used.
         split: which utterances.
         quick: try one strength alone.
+        simplest: take the least strength within one standard error of the best.
 
     Returns:
         f64[U, C].
     """
     by_words = score_by_words(corpus, standardize_features(corpus, features))
-    strength, _ = choose_strength(corpus, choose_highest(by_words), list_strengths(quick))
+    strength, _ = choose_strength(corpus, choose_highest(by_words), list_strengths(quick), simplest)
     folds = list(split_training(corpus))
     outside = np.concatenate([by_words(train, rows, strength) for train, rows in folds])
     temperature = fit_temperature(outside, corpus.labels[np.concatenate([rows for _, rows in folds])])

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.baselines import find_sessions, score_predicted, train_models
+from experiments.baselines import find_sessions, score_predicted, study_models
 from experiments.commandline import run_script
 from experiments.confidence import REMARKS as CALIBRATION_REMARKS
 from experiments.confidence import measure_calibration
@@ -100,7 +100,7 @@ def leave_out_sessions(study: Study, corpus: str) -> dict[str, Any]:
         for title, variant, settings in ((FULL, FULL, ()), ("recurrence and classifier", "plain", PLAIN)):
             trained = study.train(name, variant, settings)
             numbers.setdefault(title, {})[session] = trained.scores("waf1")
-        for title, outcome in train_models(trained.corpus, study.data(name).features, study.quick):
+        for title, outcome in study_models(study, name):
             scores = score_predicted(trained.labels, outcome.predicted)
             numbers.setdefault(title, {})[session] = [scores["waf1"]]
     rows = [
@@ -148,7 +148,7 @@ def train_on_validation(study: Study, corpus: str) -> dict[str, Any]:
         title: {score: trained.scores(score) for score in ("waa", "waf1", "macro_f1")}
         for title, trained in networks.items()
     }
-    for title, outcome in train_models(refitted.corpus, study.data(name).features, study.quick):
+    for title, outcome in study_models(study, name):
         numbers[title] = {key: [score] for key, score in score_predicted(refitted.labels, outcome.predicted).items()}
     rows = [[title, *map(show, scores.values())] for title, scores in numbers.items()]
     return {"head": ["", "WAA", "WAF1", "macro-F1"], "rows": rows, "networks": numbers}

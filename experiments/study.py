@@ -18,7 +18,7 @@ import tyro
 
 from experiments import train
 from experiments.folder import RESULTS_FILE
-from experiments.variants import CORPUS_SETTINGS
+from experiments.variants import CORPUS_SETTINGS, SIMPLEST
 from macsgr_jax.checkpoint import Params, load_description, load_params
 from macsgr_jax.config import PRESETS, Config, DataConfig
 from macsgr_jax.data.corpus import SPLITS, Corpus, keep_dialogues
@@ -227,6 +227,10 @@ class Study:
     def settings(self, corpus: str) -> tuple[str, ...]:
         """Those of every network on a corpus."""
         return (*CORPUS_SETTINGS[self._sources.get(corpus, corpus)], *self._options.set)
+
+    def simplest(self, corpus: str) -> bool:
+        """Whether the settings on a corpus are the simplest within one standard error of the best."""
+        return self._sources.get(corpus, corpus) in SIMPLEST
 
     def data(self, corpus: str) -> DataConfig:
         """The features and splits of every network on a corpus."""

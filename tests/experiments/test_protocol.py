@@ -11,8 +11,8 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import f1_score
 
-from experiments.baselines import MODELS
-from experiments.choose import Choose, find_best
+from experiments.baselines import MODELS, assign_folds, choose_strength, find_best
+from experiments.choose import Choose
 from experiments.choose import main as choose
 from experiments.commandline import run_script
 from experiments.confidence import predict_seeds
@@ -153,6 +153,20 @@ def test_what_is_within_one_standard_error_of_the_best_is_named() -> None:
     scores = {"simple": folds - 0.012, "simplest": folds - 0.014, "best": folds}
     assert find_best(scores) == ["simple", "best"]
     assert find_best({"one": np.array([0.5]), "two": np.array([0.6])}) == ["two"]
+
+
+def test_the_simplest_strength_of_those_as_good_as_the_best() -> None:
+    corpus = make_corpus((10,) * 8, ["train"] * 8)
+    wrong = {0.1: (0, 2, 0, 1), 0.2: (0, 0, 0.5, 1), 0.3: (0, 0, 0, 1)}  # Wrong tenths of each two dialogues left out.
+
+    def predict(train: np.ndarray, rows: np.ndarray, strength: float) -> np.ndarray:
+        left_out = np.setdiff1d(np.arange(4), assign_folds(corpus)[corpus.dialogue_of_utterance[train]])[0]
+        count = int(2 * wrong[strength][left_out])
+        said: np.ndarray = corpus.labels[rows].copy()
+        said[:count] = (said[:count] + 1) % corpus.num_classes
+        return said
+
+    assert [choose_strength(corpus, predict, tuple(wrong), simplest)[0] for simplest in (False, True)] == [0.3, 0.2]
 
 
 @pytest.mark.slow
