@@ -4,21 +4,31 @@ import base64
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.commandline import make_console, run_script
+from experiments.quoted import SCORES
 from experiments.rendering import as_markdown_table
+from experiments.tables import show, show_quoted
+from experiments.variants import FULL
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_text
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 ORDER = ("table_", "baselines", "ensemble", "protocol_", "readings", "figure_")
+HEADLINE = [
+    *("WAF1, test split", "network", "validation split trained on too", "that, with words", "that, of all seeds"),
+    *("best simple model, trained on both", "paper"),
+]
 # What the README quotes with all of its corpora.
 QUOTED = (
     *("table_4", "table_5", "baselines", "ensemble"),
-    *("protocol_sessions", "protocol_selection", "protocol_missing"),
+    *("protocol_sessions", "protocol_refit", "protocol_selection", "protocol_missing"),
 )
 # The row of each table that the README quotes, by the corpus.
 SUMMARY = {"iemocap": "table_1", "meld": "table_2", "mosi": "table_3"}
@@ -78,6 +88,34 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def compare_corpora(found: dict[str, dict[str, Any]]) -> dict[str, list[Any]] | None:
+    """What there is to know first: the network on each corpus, what was added to it, the best simple model, the paper.
+
+    Args:
+        found: stem -> numbers; read are ensemble and protocol_refit.
+
+    Returns:
+        `head` and `rows` as text; None where either is missing. Of the simple models the one that the test split likes
+        best stands there, which is kind to them.
+    """
+    combined, refit = (found.get(stem, {"parts": {}})["parts"] for stem in ("ensemble", "protocol_refit"))
+    rows = []
+    for corpus in (name for name in combined if name in refit):
+        models, networks = combined[corpus]["models"], refit[corpus]["networks"]
+        simple = {name: np.mean(scores["waf1"]) for name, scores in networks.items() if not name.startswith(FULL)}
+        best = max(simple, key=simple.__getitem__)
+        scores = (models["network"], *(models[name]["refit"] for name in ("network", "network + words", "ensemble")))
+        rows.append(
+            [
+                found["ensemble"]["corpora"][corpus]["name"],
+                *(show(one["waf1"]) for one in scores),
+                f"{100 * simple[best]:.1f} ({best})",
+                show_quoted(SCORES[corpus]["full"][1]),
+            ]
+        )
+    return {"head": HEADLINE, "rows": rows} if rows else None
+
+
 def render_page(found: dict[str, dict[str, Any]], folder: Path) -> str:
     """The page, with its pictures in it.
 
@@ -89,6 +127,8 @@ def render_page(found: dict[str, dict[str, Any]], folder: Path) -> str:
         HTML.
     """
     links = " · ".join(f'<a href="#{stem}">{escape(_title(stem, found[stem]))}</a>' for stem in found)
+    headline = compare_corpora(found)
+    summary = _render_table(headline) if headline else ""
     sections = "".join(render_section(stem, numbers, folder) for stem, numbers in found.items())
     return f"""<!doctype html>
 <html lang="en">
@@ -98,6 +138,7 @@ def render_page(found: dict[str, dict[str, Any]], folder: Path) -> str:
 <style>{STYLE}</style>
 <h1>MA-CMU-SGRNet in JAX: results</h1>
 <p>Percent on the test split where nothing else is said. The paper's numbers were measured on other features.</p>
+{summary}
 <nav><p>{links}</p></nav>
 {sections}</html>
 """
@@ -121,8 +162,9 @@ def render_section(stem: str, numbers: dict[str, Any], folder: Path) -> str:
 
 
 def summarize_results(found: dict[str, dict[str, Any]]) -> str:
-    """The README's results section: the network on each corpus, then ablations, baselines and protocol, as Markdown."""
-    lines = []
+    """The README's results section: all corpora together, each one, then ablations and protocol, as Markdown."""
+    headline = compare_corpora(found)
+    lines = [as_markdown_table(headline["head"], headline["rows"]), ""] if headline else []
     for corpus, stem in SUMMARY.items():
         if stem in found and corpus in found[stem]["parts"]:
             numbers = found[stem]
@@ -167,7 +209,7 @@ def _title(stem: str, numbers: dict[str, Any]) -> str:
     return f"Fig. {number}: {numbers['title']}" if kind == "figure" else str(numbers["title"])
 
 
-def _render_table(part: dict[str, Any]) -> str:
+def _render_table(part: Mapping[str, Any]) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in part["head"])
     rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in part["rows"])
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from experiments.commandline import run_script
-from experiments.report import BEGIN, END, Report, main, read_results, render_page, rewrite_readme
+from experiments.report import (
+    BEGIN,
+    END,
+    Report,
+    compare_corpora,
+    main,
+    read_results,
+    render_page,
+    rewrite_readme,
+    summarize_results,
+)
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = {
@@ -71,6 +81,25 @@ def test_the_page_holds_everything_and_loads_nothing(results: Path) -> None:
     assert reader.cells == ["WAF1", "w/o UW†", "64.2 ± 0.7"]
     assert reader.links == ["#table_4", "#figure_5", "data:image/png;base64,iVBORyBvZiBhIGZpZ3VyZQ=="]
     assert "Table IV: Ablations &lt;b&gt;" in page and "Fig. 5" in page and "0123456789ab..." in page
+
+
+def test_the_corpora_stand_together_first(results: Path) -> None:
+    models = {
+        "network": {"waf1": [0.60, 0.62], "refit": {"waf1": [0.64, 0.66]}},
+        "network + words": {"refit": {"waf1": [0.70, 0.72]}},
+        "ensemble": {"refit": {"waf1": [0.681]}},
+        "words": {"refit": {"waf1": [0.5]}},
+    }
+    networks = {"full": [0.65], "full, training split alone": [0.61], "linear": [0.63], "majority": [0.2]}
+    parts = {"networks": {name: {"waf1": scores} for name, scores in networks.items()}, "head": [], "rows": []}
+    for stem, part in (("ensemble", {"models": models, "head": [], "rows": []}), ("protocol_refit", parts)):
+        (results / f"{stem}.json").write_text(json.dumps({**NUMBERS, "parts": {"iemocap": part}}))
+    found = read_results(results)
+    row = ["iemocap", "61.0 ± 1.4", "65.0 ± 1.4", "71.0 ± 1.4", "68.1", "63.0 (linear)", "71.6"]
+    part = compare_corpora(found)
+    assert part is not None and part["rows"] == [row] and len(part["head"]) == len(row)
+    assert read(render_page(found, results)).cells[: 2 * len(row)] == [*part["head"], *row]
+    assert summarize_results(found).splitlines()[2] == "| " + " | ".join(row) + " |"
 
 
 def test_the_readme_is_rewritten_between_its_marks(results: Path, tmp_path: Path) -> None:
