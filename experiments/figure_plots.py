@@ -121,6 +121,9 @@ def draw_noise(numbers: dict[str, Any], path: Path) -> None:
                     part["noise"], means, deviations, color=COLOURS[place], marker=MARKERS[place], label=modality
                 )
             axes.grid(alpha=0.3)
+        low, high = column[1].get_ylim()
+        if high - low < 4:  # Weights that do not move should look so.
+            column[1].set_ylim((low + high) / 2 - 2, (low + high) / 2 + 2)
         column[0].set(ylabel="WAF1 (%)", title=_name(numbers, corpus))
         column[1].set(xlabel="noise on this modality (deviations)", ylabel="its fusion weight (%)")
         column[0].legend()
