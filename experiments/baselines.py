@@ -3,8 +3,8 @@
 import dataclasses
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -17,9 +17,10 @@ from sklearn.svm import LinearSVC
 
 from experiments.commandline import run_script
 from experiments.evidence import measure, publish
+from experiments.selection import Predict, choose_strength, find_sessions
 from experiments.study import Study, StudyOptions
 from experiments.tables import show
-from experiments.variants import FULL, PLAIN, SESSIONS
+from experiments.variants import FULL, PLAIN
 from macsgr_jax.data.corpus import Corpus, choose_features
 from macsgr_jax.data.standardize import fit_standardizer, standardize
 from macsgr_jax.significance import compare_over_dialogues, count_by_dialogue
@@ -27,7 +28,6 @@ from macsgr_jax.significance import compare_over_dialogues, count_by_dialogue
 CORPORA = ("iemocap", "meld", "mosi")
 NEIGHBOURS = 10  # Each side, as far as the network's window goes.
 STRENGTHS = (0.0003, 0.003, 0.03, 0.3)
-FOLDS = 4
 REMARKS = (
     "The strength of the linear models is chosen by cross-validation on the training split: the sessions of IEMOCAP,",
     "otherwise quarters of the dialogues; on MOSI, as for the network, the simplest within one standard error of the",
@@ -35,10 +35,7 @@ REMARKS = (
 )
 MODELS = ("majority", "scenario", "linear", "linear, averaged context", "SVM, words in context")
 
-Name = TypeVar("Name")
-
-# Rows to train on, rows to judge, strength -> the class of each row judged; or its score of each class, f64[rows, C].
-Predict = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+# Rows to train on, rows to judge, strength -> the score of each class, f64[rows, C].
 Score = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 
@@ -154,23 +151,6 @@ def standardize_features(corpus: Corpus, features: tuple[str, ...]) -> dict[str,
     return standardize(fit_standardizer(corpus, choose_features(corpus, features), 5.0), corpus)[0]
 
 
-def find_sessions(corpus: Corpus) -> np.ndarray | None:
-    """The session of each dialogue where all names begin with one of SESSIONS, as IEMOCAP's do; otherwise None."""
-    sessions = [next((s for s in SESSIONS if name.startswith(s)), None) for name in corpus.dialogue_names]
-    return None if None in sessions else np.array(sessions)
-
-
-def assign_folds(corpus: Corpus) -> np.ndarray:
-    """What is left out together in cross-validation: i64[dialogues], the session, otherwise a quarter at random."""
-    sessions = find_sessions(corpus)
-    if sessions is not None:
-        return np.unique(sessions, return_inverse=True)[1]
-    folds = np.zeros(corpus.num_dialogues, np.int64)
-    training = corpus.dialogues_of("train")
-    folds[training] = np.random.default_rng(0).permutation(len(training)) % FOLDS
-    return folds
-
-
 def name_scenarios(corpus: Corpus) -> np.ndarray:
     """The scenario and the speaker's role of each utterance: Ses01F_impro04 is played in every session."""
     scenario = np.array([name.split("_", 1)[-1] for name in corpus.dialogue_names])
@@ -198,57 +178,6 @@ def _fit(corpus: Corpus, predict: Predict, strengths: tuple[float, ...], simples
     train, test = corpus.utterances_of("train"), corpus.utterances_of("test")
     best, folds = choose_strength(corpus, predict, strengths, simplest)
     return Outcome(best or None, folds, predict(train, test, best).astype(np.int64))
-
-
-def choose_strength(
-    corpus: Corpus, predict: Predict, strengths: tuple[float, ...], simplest: bool = False
-) -> tuple[float, list[float]]:
-    """The strength of a linear model, chosen by the folds of the training split.
-
-    Args:
-        corpus: the data.
-        predict: the model.
-        strengths: C of it, from the least, which makes the simplest model.
-        simplest: take the least of those of `find_best`, otherwise the best.
-
-    Returns:
-        The strength, and its WAF1 of each fold.
-    """
-
-    def cross_validate(strength: float) -> list[float]:
-        return [
-            float(f1_score(corpus.labels[outside], predict(inside, outside, strength), average="weighted"))
-            for inside, outside in split_training(corpus)
-        ]
-
-    tried = {strength: cross_validate(strength) for strength in strengths}
-    best = max(tried, key=lambda strength: float(np.mean(tried[strength])))
-    if simplest:
-        best = find_best({strength: np.array(of_folds) for strength, of_folds in tried.items()})[0]
-    return best, tried[best]
-
-
-def find_best(scores: Mapping[Name, np.ndarray]) -> list[Name]:
-    """The best attempt, and every other that is not worse by more than one standard error of the best one's mean.
-
-    Args:
-        scores: name -> f64[folds], what is better is higher.
-
-    Returns:
-        Names, in the order of `scores`; of one fold, which has no standard error, those that are the best.
-    """
-    means = {name: float(np.mean(of_folds)) for name, of_folds in scores.items()}
-    leader = scores[max(means, key=means.__getitem__)]
-    error = float(np.std(leader, ddof=1) / np.sqrt(len(leader))) if len(leader) > 1 else 0.0
-    return [name for name, mean in means.items() if mean >= np.mean(leader) - error]
-
-
-def split_training(corpus: Corpus) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each fold of the training split, the rows of all others and its own."""
-    train = corpus.utterances_of("train")
-    fold = assign_folds(corpus)[corpus.dialogue_of_utterance[train]]
-    for left_out in np.unique(fold):
-        yield train[fold != left_out], train[fold == left_out]
 
 
 def _most_common(corpus: Corpus, group: np.ndarray) -> Predict:

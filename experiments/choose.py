@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from experiments.baselines import assign_folds, find_best
 from experiments.commandline import describe_settings, run_script
 from experiments.evidence import measure, publish
+from experiments.selection import assign_folds, find_best
 from experiments.study import Study, StudyOptions
 from experiments.variants import FULL
 from macsgr_jax.data.corpus import SPLITS

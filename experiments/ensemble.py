@@ -10,17 +10,15 @@ from scipy.special import softmax
 
 from experiments.baselines import (
     choose_highest,
-    choose_strength,
-    find_sessions,
     list_strengths,
     score_by_words,
-    split_training,
     standardize_features,
 )
 from experiments.choose import derive_folds
 from experiments.commandline import run_script
 from experiments.confidence import predict_seeds
 from experiments.evidence import measure, publish
+from experiments.selection import choose_strength, find_sessions, split_training
 from experiments.study import REFIT, Study, StudyOptions
 from experiments.tables import show
 from experiments.variants import FULL

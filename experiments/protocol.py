@@ -8,12 +8,13 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.baselines import find_sessions, score_predicted, study_models
+from experiments.baselines import score_predicted, study_models
 from experiments.commandline import run_script
 from experiments.confidence import REMARKS as CALIBRATION_REMARKS
 from experiments.confidence import measure_calibration
 from experiments.evidence import measure, publish
 from experiments.figure_plots import draw_calibration, draw_noise
+from experiments.selection import find_sessions
 from experiments.study import REFIT, Study, StudyOptions, Trained
 from experiments.tables import show
 from experiments.variants import FULL, PLAIN, SESSIONS

@@ -11,12 +11,13 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import f1_score
 
-from experiments.baselines import split_training, train_models
+from experiments.baselines import train_models
 from experiments.choose import derive_folds
 from experiments.commandline import run_script
 from experiments.confidence import predict_seeds
 from experiments.ensemble import Ensemble, Said, choose_weight, mix, predict_by_words, score
 from experiments.ensemble import main as ensemble
+from experiments.selection import split_training
 from experiments.study import Study, StudyOptions, Trained
 from macsgr_jax.data.corpus_file import save_corpus
 from macsgr_jax.errors import InputError

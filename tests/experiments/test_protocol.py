@@ -11,7 +11,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import f1_score
 
-from experiments.baselines import MODELS, assign_folds, choose_strength, find_best
+from experiments.baselines import MODELS
 from experiments.choose import Choose
 from experiments.choose import main as choose
 from experiments.commandline import run_script
@@ -20,6 +20,7 @@ from experiments.protocol import Protocol
 from experiments.protocol import main as protocol
 from experiments.readings import Readings, list_readings
 from experiments.readings import main as readings
+from experiments.selection import assign_folds, choose_strength, find_best
 from experiments.study import Trained, name_folder
 from experiments.tables import Tables
 from experiments.tables import main as tables
