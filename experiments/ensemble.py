@@ -8,18 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from experiments.baselines import (
-    choose_highest,
-    list_strengths,
-    score_by_words,
-    standardize_features,
-)
+from experiments.baselines import choose_highest, list_strengths, score_by_words, standardize_features
 from experiments.choose import derive_folds
 from experiments.commandline import run_script
 from experiments.confidence import predict_seeds
 from experiments.evidence import measure, publish
 from experiments.selection import choose_strength, find_sessions, split_training
-from experiments.study import REFIT, Study, StudyOptions
+from experiments.study import Study, StudyOptions
 from experiments.tables import show
 from experiments.variants import FULL
 from macsgr_jax.calibration import fit_temperature
@@ -102,7 +97,7 @@ def combine_models(study: Study, folds: Study, corpus_name: str) -> dict[str, An
     weight = choose_weight(left_out, classes)
     of_folds = [score(said, weight, classes) for said in left_out]
     of_test = score(judge(study, corpus_name, "test"), weight, classes)
-    of_refit = score(judge(study, study.derive_refit(corpus_name), "test", REFIT), weight, classes)
+    of_refit = score(judge(study, study.derive_refit(corpus_name), "test"), weight, classes)
     numbers: dict[str, dict[str, Any]] = {
         name: {"left_out": [one[name]["waf1"] for one in of_folds], **scores, "refit": of_refit[name]}
         for name, scores in of_test.items()
@@ -123,19 +118,18 @@ def combine_models(study: Study, folds: Study, corpus_name: str) -> dict[str, An
     return {"head": head, "rows": rows, "weight": weight, "fold_seeds": folds.seeds, "models": numbers}
 
 
-def judge(study: Study, corpus_name: str, split: str, settings: tuple[str, ...] = ()) -> Said:
+def judge(study: Study, corpus_name: str, split: str) -> Said:
     """What the full network and the model of words say of a split, both trained on the training split.
 
     Args:
         study: trains.
         corpus_name: such as iemocap.
         split: validation, where the corpus has one, or test.
-        settings: in which the network differs from that of the tables.
 
     Returns:
         Said.
     """
-    trained = study.train(corpus_name, FULL, settings)
+    trained = study.train(corpus_name, FULL)
     corpus = trained.corpus
     networks = predict_seeds(trained, split).astype(np.float64)
     features, simplest = study.data(corpus_name).features, study.simplest(corpus_name)

@@ -15,7 +15,7 @@ from experiments.confidence import measure_calibration
 from experiments.evidence import measure, publish
 from experiments.figure_plots import draw_calibration, draw_noise
 from experiments.selection import find_sessions
-from experiments.study import REFIT, Study, StudyOptions, Trained
+from experiments.study import Study, StudyOptions, Trained
 from experiments.tables import show
 from experiments.variants import FULL, PLAIN, SESSIONS
 from macsgr_jax.data.corpus import SPLITS, hold_out_validation
@@ -143,7 +143,7 @@ def choose_epochs(study: Study, corpus: str) -> dict[str, Any]:
 def train_on_validation(study: Study, corpus: str) -> dict[str, Any]:
     """The last epoch of a fixed recipe needs no validation split, so that its dialogues can be trained on as well."""
     name = study.derive_refit(corpus)
-    refitted = study.train(name, FULL, REFIT)
+    refitted = study.train(name, FULL)
     networks = {"full, training split alone": study.train(corpus, FULL), FULL: refitted}
     numbers = {
         title: {score: trained.scores(score) for score in ("waa", "waf1", "macro_f1")}

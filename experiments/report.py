@@ -4,7 +4,6 @@ import base64
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -88,7 +87,7 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def compare_corpora(found: dict[str, dict[str, Any]]) -> dict[str, list[Any]] | None:
+def compare_corpora(found: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
     """What there is to know first: the network on each corpus, what was added to it, the best simple model, the paper.
 
     Args:
@@ -209,7 +208,7 @@ def _title(stem: str, numbers: dict[str, Any]) -> str:
     return f"Fig. {number}: {numbers['title']}" if kind == "figure" else str(numbers["title"])
 
 
-def _render_table(part: Mapping[str, Any]) -> str:
+def _render_table(part: dict[str, Any]) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in part["head"])
     rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in part["rows"])
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

@@ -1,6 +1,6 @@
 """Choosing without the test split: what of the training split is left out together, and what does well enough there."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -63,17 +63,15 @@ def choose_strength(
         ]
 
     tried = {strength: cross_validate(strength) for strength in strengths}
-    best = max(tried, key=lambda strength: float(np.mean(tried[strength])))
-    if simplest:
-        best = find_best({strength: np.array(of_folds) for strength, of_folds in tried.items()})[0]
+    best = find_best(tried)[0] if simplest else max(tried, key=lambda strength: float(np.mean(tried[strength])))
     return best, tried[best]
 
 
-def find_best(scores: Mapping[Name, np.ndarray]) -> list[Name]:
+def find_best(scores: Mapping[Name, Sequence[float] | np.ndarray]) -> list[Name]:
     """The best attempt, and every other that is not worse by more than one standard error of the best one's mean.
 
     Args:
-        scores: name -> f64[folds], what is better is higher.
+        scores: name -> a value a fold, what is better is higher.
 
     Returns:
         Names, in the order of `scores`; of one fold, which has no standard error, those that are the best.

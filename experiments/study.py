@@ -31,7 +31,7 @@ from macsgr_jax.task import Task, prepare
 QUICK_SEEDS, QUICK_EPOCHS = 1, 2
 LONGEST_NAME = 100
 # A network has to hold out something: one dialogue, by which the last epoch of a fixed recipe chooses nothing.
-REFIT = ("data.validation_share=0.001",)
+REFIT_SETTINGS = ("data.validation_share=0.001",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +165,7 @@ class Study:
         self._runs = options.runs / ("quick" if options.quick else "")
         self._corpora: dict[str, Corpus] = {}
         self._sources: dict[str, str] = {}
+        self._settings: dict[str, tuple[str, ...]] = {}
 
     def choose(self, corpora: Sequence[str]) -> list[str]:
         """Those of some corpora that the command line asks for.
@@ -188,17 +189,18 @@ class Study:
             self._corpora[name] = load_corpus(self.path(name))
         return self._corpora[name]
 
-    def derive(self, name: str, source: str, split: np.ndarray) -> None:
+    def derive(self, name: str, source: str, split: np.ndarray, settings: tuple[str, ...] = ()) -> None:
         """Make a corpus that differs from another one in its splits; its file lies beside the networks.
 
         Args:
             name: of the new corpus.
             source: of the other one.
             split: i8[dialogues], index into SPLITS; dialogues of -1 are left out.
+            settings: in which networks on it differ from those on the other one.
         """
         corpus = dataclasses.replace(self.corpus(source), name=name, split=split)
         corpus = keep_dialogues(corpus, np.flatnonzero(split >= 0))
-        self._sources[name] = source
+        self._sources[name], self._settings[name] = source, settings
         if not self.path(name).is_file() or not np.array_equal(self.corpus(name).split, corpus.split):
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
             save_corpus(corpus, self.path(name))
@@ -211,12 +213,12 @@ class Study:
             source: such as iemocap.
 
         Returns:
-            Its name, for `train` with the settings REFIT.
+            Its name.
         """
         split = self.corpus(source).split
         train, validation = (SPLITS.index(name) for name in ("train", "validation"))
         name = f"{source}_refit"
-        self.derive(name, source, np.where(split == validation, train, split).astype(np.int8))
+        self.derive(name, source, np.where(split == validation, train, split).astype(np.int8), REFIT_SETTINGS)
         return name
 
     def path(self, name: str) -> Path:
@@ -226,7 +228,8 @@ class Study:
 
     def settings(self, corpus: str) -> tuple[str, ...]:
         """Those of every network on a corpus."""
-        return (*CORPUS_SETTINGS[self._sources.get(corpus, corpus)], *self._options.set)
+        source = self._sources.get(corpus, corpus)
+        return (*CORPUS_SETTINGS[source], *self._options.set, *self._settings.get(corpus, ()))
 
     def simplest(self, corpus: str) -> bool:
         """Whether the settings on a corpus are the simplest within one standard error of the best."""
