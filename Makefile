@@ -9,7 +9,7 @@ OUT ?= runs/synthetic
 .PHONY: train test report lint types lock clean
 
 train: $(VENV)/ready  ## Train and evaluate on the embedded corpus, print the table, write a report.
-	$(BIN)/python -m experiments.train --corpus synthetic --seeds $(SEEDS) --single-modalities --overwrite --out $(OUT)
+	$(BIN)/python -m macsgr_jax.cli.train --corpus synthetic --seeds $(SEEDS) --single-modalities --overwrite --out $(OUT)
 
 test: $(VENV)/ready  ## The test suite without the slow part (`make test ARGS="-m slow"` runs that).
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)

@@ -15,12 +15,12 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from experiments.commandline import run_script
-from experiments.evidence import measure, publish
-from experiments.selection import Predict, choose_strength, find_sessions
-from experiments.study import Study, StudyOptions
+from experiments.paper.artifact import measure, publish
+from experiments.paper.cross_validation import Predict, choose_strength, find_sessions
+from experiments.paper.study import Study, StudyOptions
+from experiments.paper.variants import FULL, PLAIN
 from experiments.tables import show
-from experiments.variants import FULL, PLAIN
+from macsgr_jax.cli.common import run_script
 from macsgr_jax.data.corpus import Corpus, choose_features
 from macsgr_jax.data.standardize import fit_standardizer, standardize
 from macsgr_jax.significance import compare_over_dialogues, count_by_dialogue

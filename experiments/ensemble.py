@@ -9,15 +9,15 @@ import numpy as np
 from scipy.special import softmax
 
 from experiments.baselines import choose_highest, list_strengths, score_by_words, standardize_features
-from experiments.choose import derive_folds
-from experiments.commandline import run_script
-from experiments.confidence import predict_seeds
-from experiments.evidence import measure, publish
-from experiments.selection import choose_strength, find_sessions, split_training
-from experiments.study import Study, StudyOptions
+from experiments.cross_validate import derive_folds
+from experiments.paper.artifact import measure, publish
+from experiments.paper.calibration_study import predict_seeds
+from experiments.paper.cross_validation import choose_strength, find_sessions, split_training
+from experiments.paper.study import Study, StudyOptions
+from experiments.paper.variants import FULL
 from experiments.tables import show
-from experiments.variants import FULL
 from macsgr_jax.calibration import fit_temperature
+from macsgr_jax.cli.common import run_script
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.significance import score_seeds
@@ -28,7 +28,7 @@ REMARKS = (
     "network: one seed; ensemble: the mean of the probabilities of all seeds; words: the SVM of words in context, with",
     "the audio features, of experiments.baselines, its strength and temperature chosen by cross-validation on the",
     "training split. + words: the probabilities (1 - w) p + w p(words), where w of 0, 0.1, ..., 1 is the best for one",
-    "seed where parts of the training dialogues are left out in turn, as experiments.choose does; w is chosen by those",
+    "seed where parts of the training dialogues are left out in turn, as experiments.cross_validate does; w is chosen by those",
     "scores. The test split chooses nothing. refit: the same, of networks and words that were trained on the",
     "validation split too, as in protocol --part refit.",
 )

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.manifold import TSNE
 
-from experiments.commandline import run_script
-from experiments.evidence import measure, publish
-from experiments.figure_plots import DRAW
-from experiments.nodes import chance_purity, compute_nodes, measure_clusters
-from experiments.study import Study, StudyOptions
+from experiments.paper.artifact import measure, publish
+from experiments.paper.figure_plots import DRAW
+from experiments.paper.node_clusters import chance_purity, compute_nodes, measure_clusters
+from experiments.paper.study import Study, StudyOptions
+from experiments.paper.variants import ABLATIONS, FULL, LAMBDAS, list_alignments, list_lambdas
 from experiments.tables import compare
-from experiments.variants import ABLATIONS, FULL, LAMBDAS, list_alignments, list_lambdas
+from macsgr_jax.cli.common import run_script
 
 TITLES = {
     4: "Confusion on the test split",

@@ -9,19 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.baselines import score_predicted, study_models
-from experiments.commandline import run_script
-from experiments.confidence import REMARKS as CALIBRATION_REMARKS
-from experiments.confidence import measure_calibration
-from experiments.evidence import measure, publish
-from experiments.figure_plots import draw_calibration, draw_noise
-from experiments.selection import find_sessions
-from experiments.study import Study, StudyOptions, Trained
+from experiments.paper.artifact import measure, publish
+from experiments.paper.calibration_study import REMARKS as CALIBRATION_REMARKS
+from experiments.paper.calibration_study import measure_calibration
+from experiments.paper.cross_validation import find_sessions
+from experiments.paper.figure_plots import draw_calibration, draw_noise
+from experiments.paper.study import Study, StudyOptions, Trained
+from experiments.paper.variants import FULL, PLAIN, SESSIONS
 from experiments.tables import show
-from experiments.variants import FULL, PLAIN, SESSIONS
+from macsgr_jax.cli.common import run_script
 from macsgr_jax.data.corpus import SPLITS, hold_out_validation
 from macsgr_jax.errors import InputError
 from macsgr_jax.significance import score_seeds
-from macsgr_jax.train import predict
+from macsgr_jax.training.step import predict
 from macsgr_jax.types import Utterances
 
 TITLES = {
@@ -118,7 +118,7 @@ def choose_epochs(study: Study, corpus: str) -> dict[str, Any]:
     if not np.any(split == validation):
         # The network holds out training dialogues by itself; the same ones have to stay out of its sight here.
         data = study.data(corpus)
-        split = hold_out_validation(study.corpus(corpus), data.validation_share, data.validation_seed).split
+        split = hold_out_validation(study.corpus(corpus), data.validation_fraction, data.validation_seed).split
     seen, swapped = f"{corpus}_official", f"{corpus}_swapped"
     study.derive(seen, corpus, split)
     study.derive(swapped, corpus, np.where(split == test, validation, np.where(split == validation, test, split)))

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from experiments.commandline import make_console, run_script
-from experiments.quoted import SCORES
-from experiments.rendering import as_markdown_table
+from experiments.paper.reported_numbers import SCORES
+from experiments.paper.variants import FULL
 from experiments.tables import show, show_quoted
-from experiments.variants import FULL
+from macsgr_jax.cli.common import make_console, run_script
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_text
+from macsgr_jax.runs.tables import as_markdown_table
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 ORDER = ("table_", "baselines", "ensemble", "protocol_", "readings", "figure_")

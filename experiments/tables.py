@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experiments.commandline import run_script
-from experiments.evidence import measure, publish
-from experiments.quoted import SCORES, TABLE_1, TABLE_2, TABLE_5
-from experiments.study import Study, StudyOptions, Trained
-from experiments.variants import ABLATIONS, FULL, list_modalities
+from experiments.paper.artifact import measure, publish
+from experiments.paper.reported_numbers import SCORES, TABLE_1, TABLE_2, TABLE_5
+from experiments.paper.study import Study, StudyOptions, Trained
+from experiments.paper.variants import ABLATIONS, FULL, list_modalities
+from macsgr_jax.cli.common import run_script
 from macsgr_jax.errors import InputError
 from macsgr_jax.metrics import summarize
 from macsgr_jax.significance import (

@@ -4,14 +4,14 @@ from macsgr_jax import losses, metrics
 from macsgr_jax.config import PRESETS, Config
 from macsgr_jax.data.corpus import Corpus, choose_features, hold_out_validation
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
+from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.errors import InputError
 from macsgr_jax.hparams import HParams, make_hparams
 from macsgr_jax.models import Network, build_network
-from macsgr_jax.settings import override
-from macsgr_jax.sweep import DivergenceError, EpochReport, Runs, train_runs
-from macsgr_jax.task import Task, prepare
-from macsgr_jax.train import evaluate, gather_batch, init_state, predict, train_epoch, train_step
-from macsgr_jax.types import Batch, Gaussian, ModelOutput, Utterances
+from macsgr_jax.overrides import override
+from macsgr_jax.training.loop import DivergenceError, EpochReport, Runs, train_runs
+from macsgr_jax.training.step import evaluate, gather_batch, init_state, predict, train_epoch, train_step
+from macsgr_jax.types import Batch, Gaussian, NetworkOutput, Utterances
 
 __all__ = [
     "PRESETS",
@@ -23,10 +23,10 @@ __all__ = [
     "Gaussian",
     "HParams",
     "InputError",
-    "ModelOutput",
+    "NetworkOutput",
     "Network",
     "Runs",
-    "Task",
+    "PreparedCorpus",
     "Utterances",
     "build_network",
     "choose_features",

@@ -27,14 +27,14 @@ class DataConfig:
     Attributes:
         features: feature sets to join, such as text_minilm,audio_mfcc; empty takes all that the corpus has.
         clip: standardised features are clipped to this many standard deviations; 0 does not clip.
-        validation_share: share of the training dialogues held out where the corpus has no validation split.
+        validation_fraction: share of the training dialogues held out where the corpus has no validation split.
         validation_seed: seed of that hold-out.
         slots_per_row: slots of a row; 0 takes the longest dialogue of the corpus.
     """
 
     features: tuple[str, ...] = ()
     clip: Weight = 5.0
-    validation_share: Share = 0.15
+    validation_fraction: Share = 0.15
     validation_seed: Whole = 0
     slots_per_row: Whole = 0
 
@@ -57,7 +57,7 @@ class ModelConfig:
         max_hops: shortest paths longer than this share one encoding.
         num_prototypes: K, prototypes of the clustering (paper: 500).
         initial_std: standard deviation of the latent Gaussians before training.
-        least_std: standard deviations never fall below this.
+        min_std: standard deviations never fall below this.
         causal: nothing of the future: forward recurrence, attention to the past, no future edges.
         distribution_input: what the distribution encoder reads: the hidden state, or (literal) its unit vector.
         fusion_input: what the cross-modal attention reads, eqs. 18-20: the weighted features X~, or (literal) X.
@@ -65,7 +65,7 @@ class ModelConfig:
         similarity: eq. 22 as 1 - arccos / pi (scaled), or (literal) 1 - arccos (printed).
         attended_value: eq. 26 sums W_v g_j (neighbour), or (literal) W_v g_i, where attention cancels (self).
         residual: a path around the cross-attention, the graph convolutions and the refinement; literal: none.
-        skip: the classifier also reads the fused nodes and the utterance encodings directly; literal: no.
+        classifier_skip: the classifier also reads the fused nodes and the utterance encodings directly; literal: no.
         uncertainty_weighting: False is the ablation "w/o UW": equal weights.
         cross_modal_interaction: False is the ablation "w/o CMI": a weighted sum instead of attention.
         syntactic_encoder: False is the ablation "w/o SyE".
@@ -87,7 +87,7 @@ class ModelConfig:
     max_hops: Count = 8
     num_prototypes: Count = 500
     initial_std: Positive = 0.05
-    least_std: Positive = 1e-4
+    min_std: Positive = 1e-4
     causal: bool = False
     distribution_input: Literal["hidden", "embedding"] = "hidden"
     fusion_input: Literal["weighted", "sampled"] = "weighted"
@@ -95,7 +95,7 @@ class ModelConfig:
     similarity: Literal["scaled", "printed"] = "scaled"
     attended_value: Literal["neighbour", "self"] = "neighbour"
     residual: bool = True
-    skip: bool = True
+    classifier_skip: bool = True
     uncertainty_weighting: bool = True
     cross_modal_interaction: bool = True
     syntactic_encoder: bool = True
@@ -138,7 +138,7 @@ class LossConfig:
         offset_intra: xi of pairs within a modality (paper: unsaid).
         offset_cross: xi of pairs of two modalities (paper: unsaid).
         offset_form: (cos - xi) / tau (inside), or (literal) cos / tau - xi (printed), eq. 3.
-        gate: only pairs with S > 1 are positive, as printed under eq. 5.
+        gate_positives: only pairs with S > 1 are positive, as printed under eq. 5.
         sinkhorn_epsilon: entropic regularisation of the prototype codes.
         sinkhorn_iterations: iterations of Sinkhorn's algorithm.
         prototype_frozen_epochs: the prototypes stay as initialised this long.
@@ -160,7 +160,7 @@ class LossConfig:
     offset_intra: pydantic.FiniteFloat = 0.0
     offset_cross: pydantic.FiniteFloat = 0.0
     offset_form: Literal["inside", "printed"] = "inside"
-    gate: bool = True
+    gate_positives: bool = True
     sinkhorn_epsilon: Positive = 0.05
     sinkhorn_iterations: Count = 3
     prototype_frozen_epochs: Whole = 1
@@ -179,12 +179,12 @@ class TrainConfig:
         epochs: passes over the training split (paper: 150).
         dialogues_per_step: a step sees this many average dialogues' worth of slots (paper: unsaid).
         learning_rate: the largest learning rate (paper: 1e-4).
-        least_learning_rate: where the cosine ends (paper: 1e-8).
+        min_learning_rate: where the cosine ends (paper: 1e-8).
         schedule: cosine over the whole run, cosine with restarts (literal), or constant.
         restart_epochs: period of the restarts (paper: 50).
         warmup_epochs: the learning rate grows linearly from 0 over this many epochs (paper: none).
         weight_decay: lambda_d (paper: 0.001).
-        decay: added to the gradient (coupled), or (literal) theta <- (1 - lambda_d) theta each step (decoupled).
+        weight_decay_mode: added to the gradient (coupled), or (literal) theta <- (1 - lambda_d) theta each step (decoupled).
         clip_norm: gradients are scaled down to this global norm; 0 does not clip (paper: none).
         modality_dropout: share of utterances that lose one modality in training, if they have more (paper: none).
         utterance_dropout: share of utterances left out of an epoch; their dialogues close up (paper: none).
@@ -194,12 +194,12 @@ class TrainConfig:
     epochs: Count = 60
     dialogues_per_step: Count = 16
     learning_rate: Positive = 3e-3
-    least_learning_rate: Weight = 1e-8
+    min_learning_rate: Weight = 1e-8
     schedule: Literal["cosine", "restarts", "constant"] = "cosine"
     restart_epochs: Count = 50
     warmup_epochs: Weight = 0.0
     weight_decay: Weight = 1e-4
-    decay: Literal["coupled", "decoupled"] = "coupled"
+    weight_decay_mode: Literal["coupled", "decoupled"] = "coupled"
     clip_norm: Weight = 5.0
     modality_dropout: Share = 0.0
     utterance_dropout: Share = 0.5
@@ -232,7 +232,7 @@ LITERAL = Config(
         similarity="printed",
         attended_value="self",
         residual=False,
-        skip=False,
+        classifier_skip=False,
     ),
     loss=LossConfig(offset_form="printed"),
     train=TrainConfig(
@@ -240,7 +240,7 @@ LITERAL = Config(
         learning_rate=1e-4,
         schedule="restarts",
         weight_decay=1e-3,
-        decay="decoupled",
+        weight_decay_mode="decoupled",
         clip_norm=0.0,
         utterance_dropout=0.0,
         checkpoint="best",

@@ -60,7 +60,7 @@ class Gaussian(NamedTuple):
     std: Array
 
 
-class ModelOutput(NamedTuple):
+class NetworkOutput(NamedTuple):
     """What the network says of a batch.
 
     Attributes:

@@ -12,9 +12,9 @@ import pytest
 from flax import linen as nn
 
 from macsgr_jax.config import Config, ModelConfig
-from macsgr_jax.task import Task
-from tests.corpora import compile_quickly
-from tests.ten_seeds import Outcome, make_config, make_task, train_seeds, watch_compilations
+from macsgr_jax.data.dataset import PreparedCorpus
+from tests.testing.corpora import compile_quickly
+from tests.testing.ten_seeds import Outcome, make_config, make_prepared, train_seeds, watch_compilations
 
 # Accelerators multiply float32 matrices in fewer bits by default; the references are float64.
 jax.config.update("jax_default_matmul_precision", "highest")
@@ -23,6 +23,8 @@ jax.config.update("jax_default_matmul_precision", "highest")
 # compiled, and jax 0.11 does not know it.
 if jax.__version_info__ < (0, 11):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
+
+pytest_plugins = ["tests.testing.trained_runs"]
 
 SCENARIOS = ("all valid", "some missing", "one modality missing", "one label", "all different", "nothing valid")
 
@@ -90,8 +92,11 @@ def is_known(option: tuple[str, Any]) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One folder of compiled programs for this session and the processes that it starts; the user's is left alone."""
-    folder = str(tmp_path_factory.mktemp("compiled"))
+    """One folder of compiled programs for this session and the processes that it starts; the user's is left alone.
+
+    MACSGR_TEST_CACHE names a folder that is kept from one session to the next.
+    """
+    folder = os.environ.get("MACSGR_TEST_CACHE") or str(tmp_path_factory.mktemp("compiled"))
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return folder
@@ -149,7 +154,7 @@ class TenSeeds(NamedTuple):
     """Ten seeds, what they left behind as one program on one device, and the names of what was compiled for it."""
 
     config: Config
-    task: Task
+    prepared: PreparedCorpus
     outcome: Outcome
     compiled: list[str]
 
@@ -158,6 +163,6 @@ class TenSeeds(NamedTuple):
 def ten_seeds() -> TenSeeds:
     """Not to be changed."""
     config = make_config()
-    task = make_task(config)
+    prepared = make_prepared(config)
     with compile_quickly(), watch_compilations() as compiled:
-        return TenSeeds(config, task, train_seeds(task, config), compiled)
+        return TenSeeds(config, prepared, train_seeds(prepared, config), compiled)

@@ -9,10 +9,10 @@ from typing import Any
 import docstring_parser
 import pytest
 
-from experiments.commandline import describe_settings
+from macsgr_jax.cli.common import describe_settings
 from macsgr_jax.config import PRESETS, Config
 from macsgr_jax.errors import InputError
-from macsgr_jax.settings import from_json, override, setting_names, to_json
+from macsgr_jax.overrides import from_json, override, setting_names, to_json
 
 DEFAULT, LITERAL = (
     {name: value for name, _, value in setting_names(PRESETS[preset])} for preset in ("default", "literal")
@@ -43,9 +43,9 @@ def get_setting(config: Config, name: str) -> Any:
         ("loss.offset_cross=-0.25", -0.25),
         ("model.dropout=0", 0.0),
         ("model.causal=true", True),
-        ("loss.gate=false", False),
+        ("loss.gate_positives=false", False),
         ("model.uncertainty=inverse", "inverse"),
-        ("train.decay=decoupled", "decoupled"),
+        ("train.weight_decay_mode=decoupled", "decoupled"),
         ("data.features=text_a", ("text_a",)),
         ("data.features=text_a, audio_b", ("text_a", "audio_b")),
         (" train.epochs = 7 ", 7),
@@ -86,7 +86,7 @@ def test_settings_that_only_fit_together_can_be_set_in_any_order() -> None:
         ("model.hidden_size=8.5", r"--set model\.hidden_size=8\.5: .*valid integer"),
         ("train.learning_rate=fast", r"--set train\.learning_rate=fast: .*valid number"),
         ("train.learning_rate=", r"--set train\.learning_rate=: .*valid number"),
-        ("loss.gate=maybe", r"--set loss\.gate=maybe: .*valid boolean"),
+        ("loss.gate_positives=maybe", r"--set loss\.gate_positives=maybe: .*valid boolean"),
         ("model.uncertainty=sideways", r"--set model\.uncertainty=sideways: .*'direct' or 'inverse'"),
         ("train.epochs=0", r"--set train\.epochs=0: .*greater than 0"),
         ("model.window_past=-1", r"--set model\.window_past=-1: .*greater than or equal to 0"),

@@ -9,9 +9,9 @@ import pytest
 from macsgr_jax import losses, save_corpus
 from macsgr_jax.config import Config
 from macsgr_jax.data import synthetic
-from macsgr_jax.settings import setting_names
-from tests.corpora import compile_quickly
-from tests.test_export import LOADING
+from macsgr_jax.overrides import setting_names
+from tests.inference.test_export import LOADING
+from tests.testing.corpora import compile_quickly
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -12,20 +12,20 @@ import jax
 import tyro
 from rich.console import Console
 
+from experiments.benchmark.corpus_shapes import SHAPES, Shape, make_corpus
+from experiments.benchmark.formatting import SCALE_HEAD, scale_row, speed_rows
 from experiments.benchmark.memory import default_limit
-from experiments.benchmark.scale import FULL, QUICK, Scale, make_points
-from experiments.benchmark.shapes import SHAPES, Shape, make_corpus
-from experiments.benchmark.speed import measure_speed, require_torch
-from experiments.benchmark.tables import SCALE_HEAD, scale_row, speed_rows
-from experiments.commandline import describe_settings, make_console, run_script
-from experiments.rendering import as_screen_table
-from experiments.results import describe_command, describe_machine
+from experiments.benchmark.scaling import FULL, QUICK, Scale, make_points
+from experiments.benchmark.throughput import measure_speed, require_torch
+from macsgr_jax.cli.common import describe_settings, make_console, run_script
 from macsgr_jax.config import PRESETS, Config
 from macsgr_jax.data.corpus_file import load_corpus
+from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json
-from macsgr_jax.settings import override, to_json
-from macsgr_jax.task import Task, prepare
+from macsgr_jax.overrides import override, to_json
+from macsgr_jax.runs.results import describe_command, describe_machine
+from macsgr_jax.runs.tables import as_screen_table
 
 SCHEMA = "macsgr_jax.benchmark/1"
 # Cores of a machine that is said to be idle.
@@ -93,9 +93,9 @@ def check(command: Benchmark) -> None:
 def measure_training(command: Benchmark, config: Config, console: Console) -> dict[str, Any]:
     """Training and inference, with the peer if that is asked for."""
     corpus = make_corpus(choose_shape(command)) if command.corpus is None else load_corpus(command.corpus)
-    task = prepare(corpus, config)
-    console.print(describe_task(task), highlight=False)
-    measured = measure_speed(task, config, 1 if command.quick else command.rounds, command.peer)
+    prepared = prepare(corpus, config)
+    console.print(describe_task(prepared), highlight=False)
+    measured = measure_speed(prepared, config, 1 if command.quick else command.rounds, command.peer)
     console.print(as_screen_table(*speed_rows(measured)))
     others = measured["cores_of_others"]
     if others is not None and others > MOST_OTHER_WORK:
@@ -126,13 +126,13 @@ def choose_shape(command: Benchmark) -> Shape:
     return dataclasses.replace(shape, dialogues=(8, 2, 2)) if command.quick else shape
 
 
-def describe_task(task: Task) -> str:
+def describe_task(prepared: PreparedCorpus) -> str:
     """The training split and its rows in one line."""
-    lengths = task.corpus.lengths[task.corpus.dialogues_of("train")]
-    sizes = ", ".join(f"{name} {values.shape[1]}" for name, values in sorted(task.utterances.features.items()))
+    lengths = prepared.corpus.lengths[prepared.corpus.dialogues_of("train")]
+    sizes = ", ".join(f"{name} {values.shape[1]}" for name, values in sorted(prepared.utterances.features.items()))
     return (
         f"{len(lengths)} training dialogues of {lengths.min()} to {lengths.max()}, on average {lengths.mean():.1f}"
-        f" utterances; {sizes}; {task.steps_per_epoch} steps of {task.rows_per_step} rows of {task.slots} slots"
+        f" utterances; {sizes}; {prepared.steps_per_epoch} steps of {prepared.rows_per_step} rows of {prepared.slots} slots"
     )
 
 

@@ -107,7 +107,7 @@ def hold_out_validation(corpus: Corpus, share: float, seed: int) -> Corpus:
     if len(corpus.dialogues_of("validation")):
         return corpus
     if not 0 < share < 1:
-        raise InputError(f"validation_share is {share}; it has to be more than 0 and less than 1.")
+        raise InputError(f"validation_fraction is {share}; it has to be more than 0 and less than 1.")
     training = corpus.dialogues_of("train")
     if len(training) < 2:
         advice = "mark a validation split in the file or bring a second training dialogue"

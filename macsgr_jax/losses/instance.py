@@ -18,7 +18,7 @@ Form = Literal["inside", "printed"]
 BLOCK = 256
 
 # exp of it is a large float, but not infinite: an anchor without negatives has a sum of zero to be divided by.
-LARGEST_EXPONENT = 80.0
+MAX_EXPONENT = 80.0
 
 
 def instance_alignment(
@@ -156,7 +156,7 @@ def _slope(similarity: Array, same: Array, statistics: _Statistics, weight: Arra
 
     It is -odds / (1 + odds) / |P| on positives and share * S_ij / sum_N S / |P| on negatives.
     """
-    ratio = jnp.exp(jnp.minimum(similarity - statistics.log_negatives, LARGEST_EXPONENT))  # 1 / odds
+    ratio = jnp.exp(jnp.minimum(similarity - statistics.log_negatives, MAX_EXPONENT))  # 1 / odds
     attracted = -1.0 / (1.0 + ratio)
     if gate:
         attracted = jnp.where(similarity > 0, attracted, 0.0)

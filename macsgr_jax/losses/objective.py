@@ -10,7 +10,7 @@ from macsgr_jax.losses.instance import instance_alignment
 from macsgr_jax.losses.latent import latent_alignment
 from macsgr_jax.losses.prototype import prototype_alignment
 from macsgr_jax.masking import masked_mean
-from macsgr_jax.types import Batch, ModelOutput
+from macsgr_jax.types import Batch, NetworkOutput
 
 TERMS = ("classification", "instance", "prototype", "latent", "total")
 
@@ -41,7 +41,7 @@ def classification(logits: Array, labels: Array, mask: Array, *, balance: float 
 
 
 def total_loss(
-    output: ModelOutput, batch: Batch, prototypes: Array, hparams: HParams, config: LossConfig
+    output: NetworkOutput, batch: Batch, prototypes: Array, hparams: HParams, config: LossConfig
 ) -> tuple[Array, dict[str, Array]]:
     """L_cl + lambda (gamma_1 L_IA + gamma_2 L_PA + gamma_3 L_LSA), eqs. 13 and 31.
 
@@ -74,7 +74,7 @@ def total_loss(
             available,
             hparams.temperatures,
             hparams.offsets,
-            gate=config.gate,
+            gate=config.gate_positives,
             form=config.offset_form,
         )
         if config.instance_alignment

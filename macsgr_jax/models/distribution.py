@@ -23,7 +23,7 @@ class DistributionEncoder(nn.Module):
     Attributes:
         heads: heads of the attention.
         initial_std: where sigma starts. A large start drowns the signal in noise and training stalls.
-        least_std: a floor under sigma.
+        min_std: a floor under sigma.
         matmul: precision of the products with weights.
 
     Reference:
@@ -32,7 +32,7 @@ class DistributionEncoder(nn.Module):
 
     heads: int
     initial_std: float
-    least_std: float
+    min_std: float
     matmul: Matmul = "float32"
 
     @nn.compact
@@ -65,4 +65,4 @@ class DistributionEncoder(nn.Module):
             kernel_init=nn.initializers.normal(0.01),
             bias_init=nn.initializers.constant(jnp.log(self.initial_std)),
         )(nn.gelu(dense(size, name="log_std_in")(std_half)))
-        return Gaussian(mean, jnp.exp(jnp.clip(log_std, *LOG_STD_RANGE)) + self.least_std)
+        return Gaussian(mean, jnp.exp(jnp.clip(log_std, *LOG_STD_RANGE)) + self.min_std)

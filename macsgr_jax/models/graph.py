@@ -15,7 +15,7 @@ SAME_PAST, SAME_FUTURE, OTHER_PAST, OTHER_FUTURE = range(4)
 NUM_RELATIONS = 4
 
 # arccos has an infinite slope at 1, the cosine of every utterance with itself.
-LARGEST_COSINE = 1.0 - 1e-6
+MAX_COSINE = 1.0 - 1e-6
 
 
 class DenseGraph(NamedTuple):
@@ -43,7 +43,7 @@ def semantic_similarity(nodes: Array, form: Literal["scaled", "printed"] = "scal
         f32[B, N, N].
     """
     unit = safe_normalize(nodes)
-    cosine = jnp.clip(jnp.einsum("bid,bjd->bij", unit, unit), -LARGEST_COSINE, LARGEST_COSINE)
+    cosine = jnp.clip(jnp.einsum("bid,bjd->bij", unit, unit), -MAX_COSINE, MAX_COSINE)
     angle = jnp.arccos(cosine)
     return 1.0 - angle / jnp.pi if form == "scaled" else 1.0 - angle
 

@@ -13,14 +13,14 @@ from macsgr_jax.models.distribution import DistributionEncoder
 from macsgr_jax.models.dropout import Dropout
 from macsgr_jax.models.fusion import CrossModalFusion, fusion_weights
 from macsgr_jax.models.graph import build_dense_graph, build_semantic_graph, semantic_similarity
+from macsgr_jax.models.gru import GRUEncoder
 from macsgr_jax.models.products import dot_general_in
-from macsgr_jax.models.recurrent import RecurrentEncoder
+from macsgr_jax.models.rgcn import SyntacticEncoder
 from macsgr_jax.models.semantic import SemanticEncoder
-from macsgr_jax.models.syntactic import SyntacticEncoder
-from macsgr_jax.types import Batch, Gaussian, ModelOutput
+from macsgr_jax.types import Batch, Gaussian, NetworkOutput
 
 # Longer rows keep their graphs as edges, whose memory grows with the length and not with its square.
-LONGEST_DENSE_ROW = 128
+MAX_DENSE_SLOTS = 128
 
 
 class Network(nn.Module):
@@ -40,10 +40,10 @@ class Network(nn.Module):
         per_modality = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}
         product = dot_general_in(config.matmul)
         syntactic_size = config.fused_size // 2
-        self.encoder = RecurrentEncoder(config.hidden_size, config.causal, config.matmul)
+        self.encoder = GRUEncoder(config.hidden_size, config.causal, config.matmul)
         self.projection = nn.vmap(nn.Dense, **per_modality)(config.hidden_size, dot_general=product)
         self.distribution = nn.vmap(DistributionEncoder, **per_modality)(
-            config.distribution_heads, config.initial_std, config.least_std, config.matmul
+            config.distribution_heads, config.initial_std, config.min_std, config.matmul
         )
         self.fusion = CrossModalFusion(
             config.fused_size, config.fusion_heads, config.cross_modal_interaction, config.residual, config.matmul
@@ -69,7 +69,7 @@ class Network(nn.Module):
             "prototypes", nn.initializers.normal(1.0), (config.num_prototypes, config.hidden_size)
         )
 
-    def __call__(self, batch: Batch, *, train: bool = False, sample: bool = False) -> ModelOutput:
+    def __call__(self, batch: Batch, *, train: bool = False, sample: bool = False) -> NetworkOutput:
         """Name the emotion of every utterance of a batch.
 
         Args:
@@ -78,7 +78,7 @@ class Network(nn.Module):
             sample: draws from the latent Gaussians and drops nothing.
 
         Returns:
-            ModelOutput.
+            NetworkOutput.
         """
         config = self.config
         modalities = sorted(batch.features)
@@ -101,11 +101,11 @@ class Network(nn.Module):
         refined = jnp.concatenate([syntactic, semantic], axis=-1)
         if config.residual:
             refined = refined + nodes  # Differs from the paper: h_i is the refinement alone.
-        if config.skip:
+        if config.classifier_skip:
             refined = jnp.concatenate([refined, nodes, *weighted], axis=-1)
         refined = self.drop(refined, deterministic=not train)
         logits = self.classifier_out(self.drop(nn.relu(self.classifier_hidden(refined)), deterministic=not train))
-        return ModelOutput(logits, embeddings, latents, weights, nodes, syntactic, semantic)
+        return NetworkOutput(logits, embeddings, latents, weights, nodes, syntactic, semantic)
 
     def _encode(self, batch: Batch, train: bool) -> Array:
         features = {}
@@ -136,7 +136,7 @@ class Network(nn.Module):
         semantic = jnp.zeros((rows, slots, size - half), nodes.dtype)
         if config.syntactic_encoder:
             # A row whose length is not known yet may be long.
-            short = not is_symbolic_dim(slots) and slots <= LONGEST_DENSE_ROW
+            short = not is_symbolic_dim(slots) and slots <= MAX_DENSE_SLOTS
             build_graph = build_dense_graph if short else build_semantic_graph
             graph = build_graph(
                 nodes,

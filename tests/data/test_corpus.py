@@ -8,8 +8,8 @@ import pytest
 from macsgr_jax.data.corpus import Corpus, choose_features, hold_out_validation, keep_dialogues
 from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.errors import InputError
-from tests.corpora import make_corpus
-from tests.data.small_corpus import NAN, load_changed, write
+from tests.testing.corpora import make_corpus
+from tests.testing.small_corpus import NAN, load_changed, write
 
 
 def make_trainable(folder: Path, dialogues: int) -> Corpus:
@@ -63,7 +63,7 @@ def test_hold_out_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="small: 1 training dialogue is too few to hold one out; mark"):
         hold_out_validation(make_trainable(tmp_path, 1), 0.5, seed=0)
     for share in (0.0, 1.0, NAN):
-        with pytest.raises(InputError, match=f"validation_share is {share}; it has to be"):
+        with pytest.raises(InputError, match=f"validation_fraction is {share}; it has to be"):
             hold_out_validation(make_trainable(tmp_path, 3), share, seed=0)
 
 

@@ -11,7 +11,7 @@ import pytest
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.errors import InputError
-from tests.data.small_corpus import LENGTHS, NAN, changed, load_changed, make_arrays, write
+from tests.testing.small_corpus import LENGTHS, NAN, changed, load_changed, make_arrays, write
 
 
 def test_load_reads_every_field(tmp_path: Path) -> None:

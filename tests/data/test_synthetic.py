@@ -23,7 +23,7 @@ from macsgr_jax.data.synthetic import (
     transition_table,
 )
 from macsgr_jax.errors import InputError
-from tests.data.markov import BOTH, LOPSIDED, tabulate, unchanged
+from tests.testing.markov import BOTH, LOPSIDED, tabulate, unchanged
 
 
 def test_transitions_happen_as_often_as_documented(large: Corpus) -> None:

@@ -12,7 +12,7 @@ from macsgr_jax.data.synthetic import (
     exact_posterior,
     generate,
 )
-from tests.data.markov import BOTH, LOPSIDED, density, enumerate_posterior, unchanged
+from tests.testing.markov import BOTH, LOPSIDED, density, enumerate_posterior, unchanged
 
 
 @pytest.mark.parametrize("modalities", [BOTH, ("text",), ("audio",)])

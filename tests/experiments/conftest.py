@@ -1,64 +1,23 @@
-"""One tiny run of the training script that several tests look at, and the commands of the paper's evidence."""
+"""The commands of the paper's tables and figures on tiny corpora."""
 
 import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 
-from experiments.commandline import run_script
-from experiments.study import Study, StudyOptions, Trained
+from experiments.paper.study import Study, StudyOptions, Trained
+from experiments.paper.variants import FULL
 from experiments.tables import Tables
 from experiments.tables import main as tables
-from experiments.train import Train, main
-from experiments.variants import FULL
-from macsgr_jax.data import synthetic
-from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.cli.common import run_script
 from macsgr_jax.data.corpus_file import save_corpus
-from tests.corpora import TINY, compile_quickly, make_corpus
-from tests.experiments.tiny_study import LENGTHS, NAMES, SPLITS
-from tests.experiments.tiny_study import SETTINGS as STUDY_SETTINGS
-
-SETTINGS = tuple(part for setting in (*TINY, "train.checkpoint=best") for part in ("--set", setting))
-
-
-class Run(NamedTuple):
-    """Where a run lies, its corpus file, and the corpus."""
-
-    out: Path
-    corpus_file: Path
-    corpus: Corpus
-
-
-def train(*arguments: str) -> int:
-    """The training script in this process, with tiny sizes for four epochs; the exit code."""
-    with compile_quickly():
-        return run_script("experiments.train", Train, main, ["--epochs", "4", *SETTINGS, *arguments])
-
-
-@pytest.fixture(scope="session")
-def small_corpus() -> Corpus:
-    """Eight dialogues of the synthetic model, so that a corpus file and `--corpus synthetic` have the same shapes."""
-    return synthetic.generate(8)
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, small_corpus: Corpus) -> Run:
-    """Two seeds of the full network and of each modality alone; not to be changed."""
-    folder = tmp_path_factory.mktemp("trained")
-    save_corpus(small_corpus, folder / "talks.npz")
-    arguments = ["--corpus", str(folder / "talks.npz"), "--seeds", "2", "--single-modalities"]
-    assert train(*arguments, "--out", str(folder / "run")) == 0
-    return Run(folder / "run", folder / "talks.npz", small_corpus)
-
-
-@pytest.fixture(scope="session")
-def run_train() -> Callable[..., int]:
-    """`train`."""
-    return train
+from tests.testing.corpora import compile_quickly, make_corpus
+from tests.testing.tiny_study import LENGTHS, NAMES, SPLITS
+from tests.testing.tiny_study import SETTINGS as STUDY_SETTINGS
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,15 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.benchmark import speed, timing
+from experiments.benchmark import throughput as speed
+from experiments.benchmark import timing
 from experiments.benchmark.__main__ import Benchmark, main, without_compilation_cache
-from experiments.benchmark.scale import Axes, Scale, make_points
-from experiments.benchmark.shapes import SHAPES, draw_lengths, make_corpus
-from experiments.benchmark.tables import SCALE_HEAD, scale_row
-from experiments.commandline import run_script
-from macsgr_jax.task import prepare
-from tests.corpora import TINY, compile_quickly, tiny_config, write_corpus
+from experiments.benchmark.corpus_shapes import SHAPES, draw_lengths, make_corpus
+from experiments.benchmark.formatting import SCALE_HEAD, scale_row
+from experiments.benchmark.scaling import Axes, Scale, make_points
+from macsgr_jax.cli.common import run_script
+from macsgr_jax.data.dataset import prepare
+from tests.testing.corpora import TINY, compile_quickly, tiny_config, write_corpus
 
 SETTINGS = tuple(part for setting in TINY for part in ("--set", setting))
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -131,8 +132,10 @@ def test_a_shape_becomes_a_corpus_that_trains() -> None:
     assert set(corpus.labels) == set(range(7)) and corpus.modalities == ("audio", "text")
     speakers = [set(part) for part in np.split(corpus.speakers, corpus.offsets[1:-1])]
     assert max(map(len, speakers)) == shape.speakers_per_dialogue and len(set.union(*speakers)) > 250
-    task = prepare(corpus, tiny_config())
-    assert task.slots == 33 and {name: values.shape[1] for name, values in task.utterances.features.items()} == {
+    prepared = prepare(corpus, tiny_config())
+    assert prepared.slots == 33 and {
+        name: values.shape[1] for name, values in prepared.utterances.features.items()
+    } == {
         "audio": 8,
         "text": 684,
     }

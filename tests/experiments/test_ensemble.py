@@ -12,17 +12,17 @@ from scipy.special import softmax
 from sklearn.metrics import f1_score
 
 from experiments.baselines import train_models
-from experiments.choose import derive_folds
-from experiments.commandline import run_script
-from experiments.confidence import predict_seeds
+from experiments.cross_validate import derive_folds
 from experiments.ensemble import Ensemble, Said, choose_weight, mix, predict_by_words, score
 from experiments.ensemble import main as ensemble
-from experiments.selection import split_training
-from experiments.study import Study, StudyOptions, Trained
+from experiments.paper.calibration_study import predict_seeds
+from experiments.paper.cross_validation import split_training
+from experiments.paper.study import Study, StudyOptions, Trained
+from macsgr_jax.cli.common import run_script
 from macsgr_jax.data.corpus_file import save_corpus
 from macsgr_jax.errors import InputError
-from tests.corpora import make_corpus
-from tests.experiments.tiny_study import LENGTHS, NAMES, SETTINGS, SPLITS
+from tests.testing.corpora import make_corpus
+from tests.testing.tiny_study import LENGTHS, NAMES, SETTINGS, SPLITS
 
 
 def draw(seed: int, seeds: int = 3, utterances: int = 40, sharpness: float = 1.0) -> Said:

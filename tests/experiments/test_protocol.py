@@ -11,24 +11,24 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import f1_score
 
+from experiments.ambiguities import Readings, list_readings
+from experiments.ambiguities import main as readings
 from experiments.baselines import MODELS
-from experiments.choose import Choose
-from experiments.choose import main as choose
-from experiments.commandline import run_script
-from experiments.confidence import predict_seeds
+from experiments.cross_validate import Choose
+from experiments.cross_validate import main as choose
+from experiments.paper.calibration_study import predict_seeds
+from experiments.paper.cross_validation import assign_folds, choose_strength, find_best
+from experiments.paper.study import Trained, name_folder
+from experiments.paper.variants import FULL
 from experiments.protocol import Protocol
 from experiments.protocol import main as protocol
-from experiments.readings import Readings, list_readings
-from experiments.readings import main as readings
-from experiments.selection import assign_folds, choose_strength, find_best
-from experiments.study import Trained, name_folder
 from experiments.tables import Tables
 from experiments.tables import main as tables
-from experiments.variants import FULL
+from macsgr_jax.cli.common import run_script
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.corpus_file import save_corpus
-from tests.corpora import TINY, compile_quickly, make_corpus
-from tests.experiments.tiny_study import LENGTHS, NAMES, SETTINGS, SPLITS
+from tests.testing.corpora import TINY, compile_quickly, make_corpus
+from tests.testing.tiny_study import LENGTHS, NAMES, SETTINGS, SPLITS
 
 
 def test_epochs_chosen_by_either_split(run_study: Callable[..., dict[str, Any]], study_folder: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from experiments.commandline import run_script
 from experiments.report import (
     BEGIN,
     END,
@@ -20,6 +19,7 @@ from experiments.report import (
     rewrite_readme,
     summarize_results,
 )
+from macsgr_jax.cli.common import run_script
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = {

@@ -9,7 +9,7 @@ import pytest
 from macsgr_jax.config import Config, LossConfig
 from macsgr_jax.hparams import make_hparams
 from macsgr_jax.losses import TERMS, classification, total_loss
-from macsgr_jax.types import Batch, Gaussian, ModelOutput
+from macsgr_jax.types import Batch, Gaussian, NetworkOutput
 from tests import reference
 
 ROWS, SLOTS, CLASSES, K = 2, 4, 3, 5
@@ -102,7 +102,7 @@ def test_vmapped_classification_equals_a_loop() -> None:
     np.testing.assert_allclose(found, [evaluate_classification(*case) for case in cases], rtol=1e-5)
 
 
-def draw_output(seed: int = 0) -> tuple[ModelOutput, Batch, np.ndarray]:
+def draw_output(seed: int = 0) -> tuple[NetworkOutput, Batch, np.ndarray]:
     """What a network could have said of a batch with padding and missing modalities, and prototypes."""
     random = np.random.default_rng(seed)
     places = (len(MODALITIES), ROWS, SLOTS)
@@ -111,7 +111,7 @@ def draw_output(seed: int = 0) -> tuple[ModelOutput, Batch, np.ndarray]:
     mask = np.array([[1, 1, 1, 1], [1, 1, 1, 0]], bool)
     available = mask & (random.random(places) < 0.8)
     nothing = np.zeros((ROWS, SLOTS, 1), np.float32)
-    output = ModelOutput(
+    output = NetworkOutput(
         logits=random.normal(size=(ROWS, SLOTS, CLASSES)).astype(np.float32),
         embeddings=np.where(available[..., None], embeddings, 0),
         latents=Gaussian(mean, random.uniform(0.1, 1, mean.shape).astype(np.float32)),
@@ -132,7 +132,7 @@ def draw_output(seed: int = 0) -> tuple[ModelOutput, Batch, np.ndarray]:
     return output, batch, random.normal(size=(K, 4)).astype(np.float32)
 
 
-def reference_terms(output: ModelOutput, batch: Batch, prototypes: np.ndarray, loss: LossConfig) -> dict[str, float]:
+def reference_terms(output: NetworkOutput, batch: Batch, prototypes: np.ndarray, loss: LossConfig) -> dict[str, float]:
     """The terms by loops."""
     mask = np.stack([batch.available[name] for name in MODALITIES]).reshape(2, -1)
     labels = np.asarray(batch.labels).reshape(-1)
@@ -151,7 +151,9 @@ def reference_terms(output: ModelOutput, batch: Batch, prototypes: np.ndarray, l
     logits = np.asarray(output.logits).reshape(-1, CLASSES)
     return {
         "classification": reference.classification(logits, labels, np.asarray(batch.mask).reshape(-1)),
-        "instance": reference.instance_alignment(embeddings, labels, mask, tau, xi, loss.gate, loss.offset_form),
+        "instance": reference.instance_alignment(
+            embeddings, labels, mask, tau, xi, loss.gate_positives, loss.offset_form
+        ),
         "prototype": reference.prototype_alignment(
             embeddings, prototypes, mask, loss.temperature_prototype, codes, "entries"
         ),
@@ -163,7 +165,9 @@ def reference_terms(output: ModelOutput, batch: Batch, prototypes: np.ndarray, l
     "loss",
     [
         LOSS,
-        dataclasses.replace(LOSS, gate=False, offset_form="printed", sinkhorn_epsilon=0.2, sinkhorn_iterations=1),
+        dataclasses.replace(
+            LOSS, gate_positives=False, offset_form="printed", sinkhorn_epsilon=0.2, sinkhorn_iterations=1
+        ),
     ],
     ids=["default", "other readings"],
 )

@@ -12,7 +12,7 @@ from macsgr_jax.models.distribution import LOG_STD_RANGE, DistributionEncoder
 HEADS, SIZE = 2, 4
 ALLOWED = np.array([[[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]], bool)
 
-encoder = DistributionEncoder(heads=HEADS, initial_std=0.05, least_std=1e-4)
+encoder = DistributionEncoder(heads=HEADS, initial_std=0.05, min_std=1e-4)
 encode = jax.jit(encoder.apply)
 
 
@@ -53,7 +53,7 @@ def test_equals_the_loops(make_params: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("initial_std", [0.05, 0.7])
 def test_std_starts_near_where_it_is_told_to(initial_std: float) -> None:
-    module = DistributionEncoder(heads=HEADS, initial_std=initial_std, least_std=1e-4)
+    module = DistributionEncoder(heads=HEADS, initial_std=initial_std, min_std=1e-4)
     gaussian, _ = jax.jit(module.init_with_output)(jax.random.key(0), draw_hidden(), ALLOWED)
     np.testing.assert_allclose(gaussian.std, initial_std, rtol=0.1)
     assert np.ptp(gaussian.std) > 0

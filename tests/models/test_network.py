@@ -13,12 +13,12 @@ from macsgr_jax.models.attention import dialogue_pairs
 from macsgr_jax.models.distribution import DistributionEncoder
 from macsgr_jax.models.fusion import CrossModalFusion, fusion_weights
 from macsgr_jax.models.graph import build_semantic_graph, semantic_similarity
-from macsgr_jax.models.recurrent import RecurrentEncoder
+from macsgr_jax.models.gru import GRUEncoder
+from macsgr_jax.models.rgcn import SyntacticEncoder
 from macsgr_jax.models.semantic import SemanticEncoder
-from macsgr_jax.models.syntactic import SyntacticEncoder
 from macsgr_jax.types import Batch, Utterances
 from tests import reference
-from tests.models.tiny_network import (
+from tests.testing.tiny_network import (
     CLASSES,
     COUNT,
     ONE_A_ROW,
@@ -134,8 +134,8 @@ def compose(model: ModelConfig, params: Any, batch: Batch) -> dict[str, Any]:
     features = {name: jnp.where(batch.available[name][..., None], batch.features[name], 0) for name in names}
     available = jnp.stack([batch.available[name] for name in names])
     allowed = dialogue_pairs(batch.dialogue, batch.mask)
-    hidden = RecurrentEncoder(8).apply({"params": params["encoder"]}, features, batch.dialogue, batch.mask)
-    encoder = DistributionEncoder(2, model.initial_std, model.least_std)
+    hidden = GRUEncoder(8).apply({"params": params["encoder"]}, features, batch.dialogue, batch.mask)
+    encoder = DistributionEncoder(2, model.initial_std, model.min_std)
     latents = [
         encoder.apply(
             {"params": jax.tree.map(lambda leaf, m=m: leaf[m], params["distribution"])},

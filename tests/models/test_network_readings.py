@@ -9,7 +9,7 @@ import pytest
 
 from macsgr_jax.config import LITERAL, Config, ModelConfig
 from macsgr_jax.types import Utterances
-from tests.models.tiny_network import (
+from tests.testing.tiny_network import (
     COUNT,
     OFFSETS,
     ONE_A_ROW,
@@ -99,7 +99,7 @@ def test_training_samples_and_drops(setup_of_two: Setup) -> None:
 
 def list_variants() -> list[Any]:
     """Every other value of every switch and reading, and another value of each number that acts without weights."""
-    variants: list[tuple[str, Any]] = [("window_past", 1), ("window_future", 2), ("least_std", 0.3)]
+    variants: list[tuple[str, Any]] = [("window_past", 1), ("window_future", 2), ("min_std", 0.3)]
     hints = typing.get_type_hints(ModelConfig)
     for field in dataclasses.fields(ModelConfig):
         kind = hints[field.name]
@@ -127,7 +127,7 @@ def test_every_reading_and_ablation_changes_the_logits(
 
 
 def test_the_literal_preset_trains(variant: Callable[..., Setup]) -> None:
-    fields = ("distribution_input", "fusion_input", "similarity", "attended_value", "residual", "skip")
+    fields = ("distribution_input", "fusion_input", "similarity", "attended_value", "residual", "classifier_skip")
     literal = variant(**{field: getattr(LITERAL.model, field) for field in fields})
     assert_finite(literal.train(gather(literal.table, PACKED)))
     alone, packed = (literal.evaluate(gather(literal.table, index)) for index in (ONE_A_ROW, PACKED))

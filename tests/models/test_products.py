@@ -13,7 +13,7 @@ import pytest
 from macsgr_jax.config import Config, ModelConfig
 from macsgr_jax.models import build_network
 from macsgr_jax.models.products import dot_general_in
-from tests.models.tiny_network import PACKED, draw_table, gather, set_up
+from tests.testing.tiny_network import PACKED, draw_table, gather, set_up
 
 LAST_WITH_FIRST = (((1,), (0,)), ((), ()))
 

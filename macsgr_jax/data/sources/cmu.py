@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from macsgr_jax.data.corpus import MODALITIES, SPLITS, Corpus
-from macsgr_jax.data.sources.csd import open_sequence
-from macsgr_jax.data.sources.turns import decode_text, read_bytes
+from macsgr_jax.data.sources.build import decode_text, read_bytes
+from macsgr_jax.data.sources.cmu_csd import open_sequence
 from macsgr_jax.errors import InputError
 
 LABEL_NAMES = ("negative", "positive")

@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 
 from macsgr_jax.data.corpus import Corpus
-from macsgr_jax.data.sources.turns import Dialogue, Turn, make_corpus, parse_rows, read_bytes
+from macsgr_jax.data.sources.build import Dialogue, Turn, make_corpus, parse_rows, read_bytes
 from macsgr_jax.errors import InputError
 
 FILES = ("emorynlp_train_final.csv", "emorynlp_dev_final.csv", "emorynlp_test_final.csv")  # In the order of SPLITS.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from macsgr_jax.data.corpus import SPLITS, Corpus
-from macsgr_jax.data.unpickle import Record, load_pickle
+from macsgr_jax.data.safe_pickle import Record, load_pickle
 from macsgr_jax.errors import InputError
 
 # What the numbers mean in the files that are handed around, by how many there are.

@@ -10,10 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from macsgr_jax.data.clips import Clip
+from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.data.corpus import SPLITS, Corpus
+from macsgr_jax.data.sources.build import Dialogue, Turn, decode_text, make_corpus, read_bytes
 from macsgr_jax.data.sources.feature_pickle import IEMOCAP_VALIDATION, LABEL_NAMES
-from macsgr_jax.data.sources.turns import Dialogue, Turn, decode_text, make_corpus, read_bytes
 from macsgr_jax.errors import InputError
 
 SESSIONS = (1, 2, 3, 4, 5)

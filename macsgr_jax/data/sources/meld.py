@@ -9,9 +9,9 @@ import hashlib
 import os
 from pathlib import Path
 
-from macsgr_jax.data.clips import Clip
+from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.data.corpus import SPLITS, Corpus
-from macsgr_jax.data.sources.turns import Dialogue, Turn, make_corpus, parse_rows, read_bytes
+from macsgr_jax.data.sources.build import Dialogue, Turn, make_corpus, parse_rows, read_bytes
 from macsgr_jax.errors import InputError
 
 FILES = ("train_sent_emo.csv", "dev_sent_emo.csv", "test_sent_emo.csv")  # In the order of SPLITS.

@@ -1,0 +1,163 @@
+"""The scale curve: time and memory an utterance against dialogue length, batch and corpus.
+
+Points run one after another in one process. What a point needs is read from its compiled program before anything of its
+size is made: that is exact, and a point that would not fit is left out with a note.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmark.corpus_shapes import Shape, draw_lengths
+from experiments.benchmark.jax_training import compile_program
+from macsgr_jax.config import Config
+from macsgr_jax.data.batching import epoch_rows
+from macsgr_jax.hparams import make_hparams, without_traced
+from macsgr_jax.models import build_network
+from macsgr_jax.training.step import init_state, train_epoch
+from macsgr_jax.types import Utterances
+
+# Along the axis "corpus" an epoch is cut after so many steps.
+MOST_STEPS = 8
+REPEATED = 997
+
+
+@dataclasses.dataclass(frozen=True)
+class Axes:
+    """What is measured.
+
+    Attributes:
+        lengths: utterances of a dialogue, with `slots` utterances a step.
+        slots: utterances a step along `lengths`.
+        batches: dialogues a step, each of `batch_length` utterances.
+        batch_length: utterances of a dialogue along `batches`.
+        corpora: utterances of a corpus of dialogues as long as the shape's, in steps of the default batch.
+        rounds: calls that a time is the median of.
+    """
+
+    lengths: tuple[int, ...]
+    slots: int
+    batches: tuple[int, ...]
+    batch_length: int
+    corpora: tuple[int, ...]
+    rounds: int
+
+
+FULL = Axes(tuple(2**n for n in range(4, 12)), 2048, tuple(2**n for n in range(9)), 32, (10**3, 10**4, 10**5, 10**6), 3)
+QUICK = Axes((16, 32), 32, (2,), 16, (100,), 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One point of the curve, before it is measured.
+
+    Attributes:
+        axis: "length", "batch" or "corpus".
+        place: where on the axis.
+        offsets: i64[dialogues + 1] of the corpus.
+        slots: N, slots of a row.
+        rows_per_step: B.
+    """
+
+    axis: str
+    place: int
+    offsets: np.ndarray
+    slots: int
+    rows_per_step: int
+
+
+def make_points(axes: Axes, shape: Shape) -> Iterator[Point]:
+    """The points, from the smallest to the largest of each axis."""
+    for length in axes.lengths:
+        rows = max(1, axes.slots // length)
+        yield Point("length", length, length * np.arange(rows + 1), length, rows)
+    for dialogues in axes.batches:
+        yield Point("batch", dialogues, axes.batch_length * np.arange(dialogues + 1), axes.batch_length, dialogues)
+    for utterances in axes.corpora:
+        lengths = draw_lengths(shape, np.random.default_rng(0))
+        lengths = np.resize(lengths, -(-utterances * len(lengths) // int(lengths.sum())))
+        rows = max(1, round(16 * float(lengths.mean()) / shape.longest))
+        yield Point("corpus", utterances, np.concatenate([[0], np.cumsum(lengths)]), shape.longest, rows)
+
+
+class Scale:
+    """Measures points of one network.
+
+    Args:
+        shape: of the features, emotions and speakers, and of the lengths along the axis "corpus".
+        config: the settings.
+        limit: bytes that a point may need.
+        rounds: calls that a time is the median of.
+    """
+
+    def __init__(self, shape: Shape, config: Config, limit: int, rounds: int) -> None:
+        self._shape, self._limit, self._rounds = shape, limit, rounds
+        self._static = {"network": build_network(config.model, shape.num_classes), "config": without_traced(config)}
+        self._hparams = make_hparams(config, sorted(shape.sizes))
+        # The weights have the same shapes at every point.
+        start = (jax.random.key(0), self._make_utterances(np.array([0, 1])), jnp.zeros((1, 1), jnp.int32))
+        self._state = init_state(*start, self._hparams, **self._static, steps_per_epoch=1)
+
+    def measure(self, point: Point) -> dict[str, Any]:
+        """One point.
+
+        Args:
+            point: the point.
+
+        Returns:
+            Plain values: `skipped` with the reason, or the figures. `bytes_per_utterance` leaves out the weights and
+            the optimiser, and counts the utterances of the whole corpus, which along "length" and "batch" is a step.
+        """
+        utterances, dialogues = int(point.offsets[-1]), np.arange(len(point.offsets) - 1)
+        start = time.perf_counter()
+        rows = epoch_rows(point.offsets, dialogues, point.slots, point.rows_per_step, np.random.default_rng(0))
+        packing = time.perf_counter() - start
+        rows = rows[:MOST_STEPS]
+        known = {"axis": point.axis, "place": point.place, "slots": point.slots, "rows_per_step": point.rows_per_step}
+        shapes = jax.eval_shape(lambda: self._make_utterances(point.offsets))
+        program = compile_program(train_epoch, self._state, shapes, rows, self._hparams, **self._static)
+        if program.bytes is not None and program.bytes > self._limit:
+            needed = f"needs {program.bytes / 2**30:.1f} GiB, the limit is {self._limit / 2**30:.1f} GiB"
+            return {**known, "skipped": needed}
+        seconds = self._time(program.call, self._make_utterances(point.offsets), jnp.asarray(rows))
+        weights = sum(leaf.nbytes for leaf in jax.tree.leaves(self._state))
+        return {
+            **known,
+            "step_milliseconds": 1e3 * seconds / len(rows),
+            "microseconds_per_utterance": 1e6 * seconds / int((rows >= 0).sum()),
+            "packing_microseconds_per_utterance": 1e6 * packing / utterances,
+            "bytes": program.bytes,
+            "bytes_per_utterance": None if program.bytes is None else (program.bytes - weights) / utterances,
+            "compile_seconds": program.seconds,
+        }
+
+    def _time(self, call: Callable[..., Any], utterances: Utterances, rows: jax.Array) -> float:
+        seconds = []
+        state = jax.tree.map(jnp.copy, self._state)
+        for _ in range(self._rounds + 1):
+            start = time.perf_counter()
+            state, _ = jax.block_until_ready(call(state, utterances, rows, self._hparams))
+            seconds.append(time.perf_counter() - start)
+        return float(np.median(seconds[1:]))
+
+    def _make_utterances(self, offsets: np.ndarray) -> Utterances:
+        """Some noise again and again: what the numbers are does not count, and nothing else of this size is made."""
+        shape, count = self._shape, int(offsets[-1])
+        place = jnp.arange(count) % REPEATED
+        keys = jax.random.split(jax.random.key(0), len(shape.sizes) + 2)
+        features = {
+            name: jax.random.normal(key, (REPEATED, size))[place]
+            for key, (name, size) in zip(keys, sorted(shape.sizes.items()), strict=False)
+        }
+        return Utterances(
+            features=features,
+            available={name: jnp.ones(count, bool) for name in features},
+            speakers=jax.random.randint(keys[-2], (REPEATED,), 0, shape.speakers_per_dialogue)[place],
+            labels=jax.random.randint(keys[-1], (REPEATED,), 0, shape.num_classes)[place],
+            dialogue=jnp.asarray(np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))),
+        )

@@ -1,0 +1,1 @@
+"""The command `macsgr`: one module per subcommand."""

@@ -1,0 +1,141 @@
+"""Speech as features: the functionals of openSMILE over each utterance, kept in the user's cache by content."""
+
+import hashlib
+import importlib.metadata
+import json
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import platformdirs
+
+from macsgr_jax.data.audio_clip import Clip
+from macsgr_jax.data.extractor import Extractor
+from macsgr_jax.errors import InputError
+from macsgr_jax.features.audio_io import read_clip
+from macsgr_jax.files import write_npz
+
+KIND = "opensmile"
+# Feature set -> openSMILE's name of it.
+SETS = {"audio_egemaps": "eGeMAPSv02", "audio_compare": "ComParE_2016"}
+RATE = 16_000
+SHORTEST = 0.06  # Seconds: the longest analysis window.
+SILENCE = 1e-4  # Largest absolute sample, of 1: -80 dB.
+
+
+class Extracted(NamedTuple):
+    """Features of some utterances.
+
+    Attributes:
+        values: f32[U, D], 0 where not measured.
+        measured: bool[U].
+        notices: a sentence each about why some are not.
+    """
+
+    values: np.ndarray
+    measured: np.ndarray
+    notices: tuple[str, ...]
+
+
+def describe_speech(name: str) -> Extractor:
+    """How a feature set of SETS is made here.
+
+    Raises:
+        InputError: the name is none of SETS, or openSMILE is not installed.
+    """
+    if name not in SETS:
+        raise InputError(f"there are no speech features {name!r}: choose among {', '.join(SETS)}")
+    try:
+        version = importlib.metadata.version("opensmile")
+    except importlib.metadata.PackageNotFoundError:
+        raise InputError("speech features need the package opensmile: pip install 'macsgr-jax[features]'") from None
+    return Extractor({"kind": KIND, "set": SETS[name], "opensmile": version, "level": "functionals", "rate": RATE})
+
+
+def extract_speech(
+    extractor: Extractor,
+    clips: Sequence[Clip | None],
+    jobs: int = 1,
+    on_clip: Callable[[], None] = lambda: None,
+    cache: Path | None = None,
+) -> Extracted:
+    """The features of utterances; one that cannot be had is not measured, and the others go on.
+
+    Args:
+        extractor: as `describe_speech` gives it.
+        clips: where the sound of each utterance is; None where there is none.
+        jobs: how many utterances at once.
+        on_clip: called after each.
+        cache: folder of what was extracted before; by default in the user's cache folder.
+
+    Returns:
+        Extracted; D is 88 for eGeMAPSv02 and 6373 for ComParE_2016.
+    """
+    cache = cache or Path(platformdirs.user_cache_dir("macsgr_jax")) / "features"
+    cache.mkdir(parents=True, exist_ok=True)
+    smiles = threading.local()
+
+    def extract(clip: Clip | None) -> np.ndarray | str:
+        if not hasattr(smiles, "smile"):
+            smiles.smile = _make_smile(extractor)
+        answer = "no recording" if clip is None else _extract_one(smiles.smile, extractor, clip, cache)
+        on_clip()
+        return answer
+
+    width = len(_make_smile(extractor).feature_names)
+    with ThreadPoolExecutor(max(jobs, 1)) as pool:
+        answers = list(pool.map(extract, clips))
+    measured = np.array([not isinstance(answer, str) for answer in answers], bool)
+    values = np.zeros((len(clips), width), np.float32)
+    for row in np.flatnonzero(measured):
+        values[row] = answers[row]
+    reasons = Counter(answer for answer in answers if isinstance(answer, str))
+    notices = tuple(f"speech: {count} of {len(clips)} utterances: {reason}" for reason, count in reasons.items())
+    return Extracted(values, measured, notices)
+
+
+def _make_smile(extractor: Extractor) -> Any:
+    import opensmile
+
+    return opensmile.Smile(
+        feature_set=opensmile.FeatureSet[extractor.description["set"]],
+        feature_level=opensmile.FeatureLevel.Functionals,
+        sampling_rate=extractor.description["rate"],
+        resample=True,
+        mixdown=True,
+    )
+
+
+def _extract_one(smile: Any, extractor: Extractor, clip: Clip, cache: Path) -> np.ndarray | str:
+    """f32[D], or why there is nothing."""
+    try:
+        samples, rate = read_clip(clip)
+    except InputError as error:
+        return "missing file" if str(error).endswith("does not exist") else "unreadable file"
+    if samples.shape[1] < SHORTEST * rate:
+        return f"shorter than {1000 * SHORTEST:.0f} ms"
+    if not np.all(np.isfinite(samples)):
+        return "damaged samples"
+    if np.max(np.abs(samples)) < SILENCE:
+        return "silence"
+    key = hashlib.sha256(json.dumps([extractor.description, rate, samples.shape], sort_keys=True).encode())
+    key.update(samples.tobytes())
+    kept = cache / f"{key.hexdigest()}.npz"
+    if kept.is_file():
+        try:
+            with np.load(kept, allow_pickle=False) as arrays:
+                return np.asarray(arrays["values"])
+        except (OSError, ValueError, KeyError):
+            pass  # Damaged: extracted again.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Of segments that are too short, which then are not finite.
+        values = np.asarray(smile.process_signal(samples, rate), np.float32)[0]
+    if not np.all(np.isfinite(values)):
+        return "too short to measure"
+    write_npz(kept, {"values": values})
+    return values

@@ -1,0 +1,99 @@
+"""Settings as text: listed, replaced one by one, stored as JSON and read again."""
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any, get_type_hints
+
+import pydantic
+
+from macsgr_jax.config import Config
+from macsgr_jax.errors import InputError
+
+
+def setting_names(config: Config) -> Iterator[tuple[str, Any, Any]]:
+    """Every setting as (dotted name, type, value), in the order of the classes above."""
+    for section in dataclasses.fields(config):
+        values = getattr(config, section.name)
+        types = get_type_hints(type(values), include_extras=True)
+        for field in dataclasses.fields(values):
+            yield f"{section.name}.{field.name}", types[field.name], getattr(values, field.name)
+
+
+def override(config: Config, assignments: Sequence[str]) -> Config:
+    """The configuration with some settings replaced.
+
+    Args:
+        config: where to start.
+        assignments: strings such as "model.window_past=5"; a tuple's members are separated by commas.
+
+    Returns:
+        A new configuration.
+
+    Raises:
+        InputError: an assignment without "=", an unknown setting, or a value that does not fit.
+    """
+    types = {name: kind for name, kind, _ in setting_names(config)}
+    changes: dict[str, dict[str, Any]] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        name = name.strip()
+        if not equals:
+            raise InputError(f"--set {assignment}: write it as NAME=VALUE, such as model.window_past=5")
+        if name not in types:
+            near = difflib.get_close_matches(name, types, n=3) or [known for known in types if name and name in known]
+            hint = f"did you mean {' or '.join(near)}?" if near else "--help lists all of them"
+            raise InputError(f"--set {assignment}: there is no setting {name}; {hint}")
+        section, field = name.split(".")
+        changes.setdefault(section, {})[field] = _convert(name, text.strip(), types[name])
+    # All at once: sizes and heads may fit each other only together.
+    sections = {name: dataclasses.replace(getattr(config, name), **values) for name, values in changes.items()}
+    return dataclasses.replace(config, **sections)
+
+
+def _convert(name: str, text: str, kind: Any) -> Any:
+    adapter = pydantic.TypeAdapter(kind)
+    try:
+        if isinstance(getattr(kind, "__origin__", None), type) and issubclass(kind.__origin__, tuple):
+            return adapter.validate_python(tuple(part.strip() for part in text.split(",") if part.strip()))
+        return adapter.validate_strings(text)
+    except pydantic.ValidationError as error:
+        raise InputError(f"--set {name}={text}: {error.errors()[0]['msg'].lower()}") from None
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """The configuration as nested dictionaries of plain values."""
+    plain: dict[str, Any] = pydantic.TypeAdapter(Config).dump_python(config, mode="json")
+    return plain
+
+
+# Settings that had another name in the folders of earlier versions.
+RENAMED = {
+    "data": {"validation_share": "validation_fraction"},
+    "model": {"least_std": "min_std", "skip": "classifier_skip"},
+    "loss": {"gate": "gate_positives"},
+    "train": {"least_learning_rate": "min_learning_rate", "decay": "weight_decay_mode"},
+}
+
+
+def from_json(values: dict[str, Any]) -> Config:
+    """The configuration that `to_json` wrote, of this version or an earlier one.
+
+    Raises:
+        InputError: a field is unknown, missing its type, or out of range.
+    """
+    if isinstance(values, dict):
+        values = {section: _rename(section, fields) for section, fields in values.items()}
+    try:
+        return pydantic.TypeAdapter(Config).validate_python(values)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"the stored configuration does not fit this version: {where}: {first['msg'].lower()}"
+        ) from None
+
+
+def _rename(section: str, fields: Any) -> Any:
+    names = RENAMED.get(section, {})
+    return {names.get(name, name): value for name, value in fields.items()} if isinstance(fields, dict) else fields

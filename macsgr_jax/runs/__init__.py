@@ -1,0 +1,1 @@
+"""Training runs on disk: trained, resumed, evaluated, described and loaded again."""

@@ -1,0 +1,159 @@
+"""The results file: what a run was, and what it reached. The schema is documented in docs/results.md."""
+
+import dataclasses
+import importlib.metadata
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from macsgr_jax.config import Config
+from macsgr_jax.data.corpus import SPLITS, Corpus
+from macsgr_jax.data.dataset import PreparedCorpus
+from macsgr_jax.metrics import Counts, scores, summarize
+from macsgr_jax.overrides import to_json
+
+SCHEMA = "macsgr_jax.results/1"
+SCALARS = ("waa", "waf1", "macro_f1", "uar", "nll", "ece")
+PER_CLASS = ("f1", "recall", "precision", "support")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "jraph", "ott-jax", "orbax-checkpoint", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class SeedResult:
+    """What one seed reached.
+
+    Attributes:
+        seed: the seed.
+        epoch: the epoch of the weights that were evaluated.
+        validation: scores of the validation split, as `score_counts` makes them.
+        test: scores of the test split.
+        curves: the mean of each loss term and the validation WAF1, a value an epoch.
+        seconds: wall-clock time.
+        parameters: weights and prototypes, counted.
+    """
+
+    seed: int
+    epoch: int
+    validation: dict[str, Any]
+    test: dict[str, Any]
+    curves: dict[str, list[float]]
+    seconds: float
+    parameters: int
+
+
+def score_counts(counts: Counts, label_names: tuple[str, ...]) -> dict[str, Any]:
+    """The scores of a split as plain values.
+
+    Args:
+        counts: summed over the split.
+        label_names: the C emotions.
+
+    Returns:
+        The scalars of SCALARS; `classes`: emotion -> the values of PER_CLASS; `confusion`: rows gold, columns
+        predicted.
+    """
+    values = {name: np.asarray(value) for name, value in scores(counts).items()}
+    return {
+        **{name: float(values[name]) for name in SCALARS},
+        "classes": {
+            label: {name: float(values[name][index]) for name in PER_CLASS} for index, label in enumerate(label_names)
+        },
+        "confusion": np.asarray(counts.confusion).tolist(),
+    }
+
+
+def summarize_seeds(results: list[SeedResult]) -> dict[str, Any]:
+    """Mean and sample standard deviation over the seeds of every scalar and of every class's F1 and recall."""
+
+    def over_seeds(split: str) -> dict[str, Any]:
+        runs = [getattr(result, split) for result in results]
+        return {
+            **{name: _mean_and_deviation([run[name] for run in runs]) for name in SCALARS},
+            "classes": {
+                label: {
+                    name: _mean_and_deviation([run["classes"][label][name] for run in runs])
+                    for name in ("f1", "recall")
+                }
+                for label in runs[0]["classes"]
+            },
+        }
+
+    return {"validation": over_seeds("validation"), "test": over_seeds("test")}
+
+
+def describe_corpus(corpus: Corpus, path: Path | None) -> dict[str, Any]:
+    """Name, place, hash, splits and notices of a corpus."""
+    return {
+        "name": corpus.name,
+        "path": None if path is None else str(path),
+        "sha256": corpus.sha256,
+        "labels": list(corpus.label_names),
+        "splits": {
+            split: {"dialogues": len(corpus.dialogues_of(split)), "utterances": len(corpus.utterances_of(split))}
+            for split in SPLITS
+        },
+        "notices": list(corpus.notices),
+    }
+
+
+def describe_machine() -> dict[str, Any]:
+    """Versions and device."""
+    device = jax.devices()[0]
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
+        "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
+    }
+
+
+def describe_command() -> list[str]:
+    """The command line; how often a run was interrupted and gone on with is no part of it."""
+    return [Path(sys.argv[0]).name, *(argument for argument in sys.argv[1:] if argument != "--resume")]
+
+
+def describe_network(prepared: PreparedCorpus, config: Config, results: list[SeedResult]) -> dict[str, Any]:
+    """One network's part of the results file: its configuration and its seeds."""
+    return {
+        "features": {modality: list(names) for modality, names in prepared.standardizer.feature_sets.items()},
+        "config": to_json(config),
+        "batch": {
+            "rows_per_step": prepared.rows_per_step,
+            "slots_per_row": prepared.training_slots,
+            "steps_per_epoch": prepared.steps_per_epoch,
+            "padding_share": prepared.padding_share(),
+        },
+        "seeds": [dataclasses.asdict(result) for result in results],
+        "summary": summarize_seeds(results),
+    }
+
+
+def assemble(corpus: dict[str, Any], networks: dict[str, dict[str, Any]], reference: dict[str, Any]) -> dict[str, Any]:
+    """The whole results file.
+
+    Args:
+        corpus: of `describe_corpus`.
+        networks: name -> of `describe_network`; "full" is the network of all modalities.
+        reference: name -> scores to compare with, such as the best possible ones of the synthetic corpus.
+
+    Returns:
+        Plain values.
+    """
+    return {
+        "schema": SCHEMA,
+        "command": describe_command(),
+        "corpus": corpus,
+        **describe_machine(),
+        "reference": reference,
+        "networks": networks,
+    }
+
+
+def _mean_and_deviation(values: list[float]) -> dict[str, float]:
+    mean, deviation = summarize(values)
+    return {"mean": mean, "std": deviation}

@@ -1,0 +1,1 @@
+"""Sweeps over settings and seeds: their points, their training, their results."""

@@ -1,0 +1,61 @@
+"""The example that ships: whole, small, and the way from its recording to a page."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from examples.spoken.make import make_corpus, write_script
+from examples.spoken.sentences import AMBIGUOUS, EXAMPLE, OPENINGS, SENTENCES
+from macsgr_jax.cli.common import run_script
+from macsgr_jax.cli.predict import Predict
+from macsgr_jax.cli.predict import main as predict
+from macsgr_jax.cli.train import Train
+from macsgr_jax.cli.train import main as train
+from macsgr_jax.cli.view import View
+from macsgr_jax.cli.view import main as view
+from macsgr_jax.data.corpus_file import load_corpus
+from macsgr_jax.data.transcript import read_conversations
+from macsgr_jax.features.audio_io import check_inside
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_the_corpus_is_that_of_the_script() -> None:
+    path = EXAMPLES / "spoken.npz"
+    corpus = load_corpus(path)
+    rng = np.random.default_rng(0)
+    scripts = [write_script(rng, 10) for _ in range(120)]
+    assert corpus.texts == tuple(line.text for script in scripts for line in script)
+    assert [corpus.label_names[label] for label in corpus.labels] == [
+        line.emotion for script in scripts for line in script
+    ]
+    assert set(corpus.extractors) == {"text_lsa", "audio_egemaps"} and path.stat().st_size < 1_000_000
+    assert corpus.measured["audio_egemaps"].all()
+    again = make_corpus(scripts, np.random.default_rng(1))
+    assert [len(again.dialogues_of(split)) for split in ("train", "validation", "test")] == [84, 18, 18]
+
+
+def test_the_conversation_is_inside_its_recording() -> None:
+    folder = EXAMPLES / "conversation"
+    (conversation,) = read_conversations(folder / "conversation.csv")
+    assert [(turn.speaker, turn.label, turn.text) for turn in conversation.turns] == list(EXAMPLE)
+    assert all(turn.clip is not None for turn in conversation.turns)
+    check_inside([turn.clip for turn in conversation.turns], [turn.place for turn in conversation.turns])
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 1_000_000
+    taught = {text for texts in SENTENCES.values() for text in texts} | set(AMBIGUOUS)
+    assert not taught & {text for _, _, text in EXAMPLE} and len(OPENINGS) > 1
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme(tmp_path: Path) -> None:
+    pytest.importorskip("opensmile")
+    model, said, page = tmp_path / "model", tmp_path / "talk.jsonl", tmp_path / "talk.html"
+    corpus, talk = EXAMPLES / "spoken.npz", EXAMPLES / "conversation" / "conversation.csv"
+    assert run_script("x", Train, train, ["--corpus", str(corpus), "--seeds", "1", "--out", str(model)]) == 0
+    assert run_script("x", Predict, predict, [str(talk), "--model", str(model), "--out", str(said)]) == 0
+    records = [json.loads(line) for line in said.read_text(encoding="utf-8").splitlines()]
+    assert sum(record["emotion"] == record["label"] for record in records) >= 9
+    assert run_script("x", View, view, [str(said), "--out", str(page)]) == 0
+    assert "I miss how it was last summer." in page.read_text(encoding="utf-8")

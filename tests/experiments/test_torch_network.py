@@ -1,0 +1,201 @@
+"""The PyTorch peer is the same network with the same objective: logits, loss terms and gradients agree."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.benchmark.torch_weights import to_peer
+from macsgr_jax.config import Config
+from macsgr_jax.data.batching import evaluation_rows
+from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.dataset import PreparedCorpus, prepare
+from macsgr_jax.errors import InputError
+from macsgr_jax.hparams import make_hparams
+from macsgr_jax.losses import TERMS, total_loss
+from macsgr_jax.models import build_network
+from macsgr_jax.overrides import override
+from macsgr_jax.training.optimizer import learning_rate_at
+from macsgr_jax.training.step import gather_batch
+from tests.test_layering import ROOT, imports_any
+from tests.testing.corpora import LENGTHS, make_corpus, tiny_config
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e .[peer]")
+
+from experiments.benchmark import peer_training  # noqa: E402
+
+# Of the largest entry of each array; gradients that are zero by mathematics are compared with NEARLY_ZERO.
+TOLERANCE = 1e-4
+NEARLY_ZERO = 1e-6
+CPU = torch.device("cpu")
+ALL = np.arange(len(LENGTHS))
+
+
+class Answers(NamedTuple):
+    """Logits f32[U, C], loss terms, and gradients under the peer's names."""
+
+    logits: np.ndarray
+    terms: dict[str, float]
+    gradients: dict[str, np.ndarray]
+
+
+def make_gaps(corpus: Corpus) -> Corpus:
+    """Single utterances that lack a modality, and a dialogue that has no audio at all."""
+    for place, values in enumerate(corpus.measured.values()):
+        values[place + 2 :: 5] = False
+    corpus.measured["audio_small"][corpus.offsets[1] : corpus.offsets[2]] = False
+    return corpus
+
+
+def ask_ours(prepared: PreparedCorpus, config: Config, params: dict[str, Any], jit: Callable[..., Any]) -> Answers:
+    """All dialogues packed into rows of more slots than any of them has."""
+    modalities = sorted(prepared.utterances.features)
+    rows = evaluation_rows(prepared.corpus.offsets, ALL, prepared.slots + 3, 4)[0]
+    assert (rows >= 0).sum() == prepared.corpus.num_utterances
+    batch, hparams = gather_batch(prepared.utterances, jnp.asarray(rows)), make_hparams(config, modalities)
+    network = build_network(config.model, prepared.corpus.num_classes)
+
+    def objective(params: dict[str, Any]) -> tuple[jax.Array, Any]:
+        output = network.apply({"params": params}, batch)
+        loss, terms = total_loss(output, batch, params["prototypes"], hparams, config.loss)
+        return loss, (output.logits, terms)
+
+    gradients, (logits, terms) = jit(jax.grad(objective, has_aux=True))(params)
+    order = np.argsort(rows[rows >= 0])
+    return Answers(
+        np.asarray(logits)[rows >= 0][order],
+        {name: float(term) for name, term in terms.items()},
+        to_peer(gradients, modalities),
+    )
+
+
+def ask_peer(prepared: PreparedCorpus, config: Config, params: dict[str, Any]) -> Answers:
+    """All dialogues as one padded batch."""
+    training = peer_training.PeerTraining(prepared, config, CPU)
+    network = training.network.eval()
+    network.load(to_peer(params, network.modalities))
+    dialogues = peer_training.PeerDialogues(prepared.utterances, prepared.corpus.offsets, ALL, CPU)
+    batch = peer_training.collate([dialogues[place] for place in range(len(dialogues))])
+    output = network(batch)
+    loss, terms = peer_training.total_loss(output, batch, network.prototypes, training.temperatures, config.loss)
+    loss.backward()
+    return Answers(
+        output.logits[batch.mask].detach().numpy(),
+        {name: term.item() for name, term in terms.items()},
+        {name: weight.grad.numpy() for name, weight in network.named_parameters()},
+    )
+
+
+def make_weights(prepared: PreparedCorpus, make_params: Callable[..., Any]) -> dict[str, Any]:
+    """Random weights of our network, biases too."""
+    batch = gather_batch(prepared.utterances, jnp.asarray(prepared.evaluation_rows("train")[0]))
+    weights: dict[str, Any] = make_params(build_network(tiny_config().model, prepared.corpus.num_classes), batch)
+    return weights
+
+
+@pytest.fixture(scope="module")
+def prepared() -> PreparedCorpus:
+    return prepare(make_gaps(make_corpus()), tiny_config())
+
+
+@pytest.fixture(scope="module")
+def params(prepared: PreparedCorpus, make_params: Callable[..., Any]) -> dict[str, Any]:
+    return make_weights(prepared, make_params)
+
+
+@pytest.fixture(scope="module", params=[("audio", "text"), ("audio", "text", "video")], ids=["2", "3"])
+def answers(
+    request: pytest.FixtureRequest, make_params: Callable[..., Any], jit_quickly: Callable[..., Any]
+) -> tuple[Answers, Answers]:
+    """Ours and the peer's, of the same weights for the same dialogues, without dropout and from the means."""
+    prepared = prepare(make_gaps(make_corpus(modalities=request.param)), tiny_config())
+    params = make_weights(prepared, make_params)
+    return ask_ours(prepared, tiny_config(), params, jit_quickly), ask_peer(prepared, tiny_config(), params)
+
+
+def test_the_logits_are_the_same(answers: tuple[Answers, Answers]) -> None:
+    ours, peers = answers
+    assert ours.logits.shape == (sum(LENGTHS), 3)
+    assert np.max(np.abs(ours.logits - peers.logits)) < TOLERANCE * np.max(np.abs(ours.logits))
+
+
+def test_every_loss_term_is_the_same(answers: tuple[Answers, Answers]) -> None:
+    ours, peers = answers
+    assert set(ours.terms) == set(peers.terms) == set(TERMS)
+    assert all(value > 0 for value in ours.terms.values())
+    for name, value in ours.terms.items():
+        assert abs(value - peers.terms[name]) < TOLERANCE * value, name
+
+
+def test_the_gradients_of_all_weights_are_the_same(answers: tuple[Answers, Answers]) -> None:
+    ours, peers = answers
+    assert set(ours.gradients) == set(peers.gradients)
+    for name, gradient in ours.gradients.items():
+        other = peers.gradients[name]
+        if "bias_hh" in name:  # Only the last third, the candidate's, exists in ours.
+            gradient, other = np.split(gradient, 3)[2], np.split(other, 3)[2]
+        # A bias of the keys shifts all logits of a softmax alike: its gradient is nothing but rounding.
+        zero = name.startswith("distribution") and name.endswith("key.bias")
+        limit = NEARLY_ZERO if zero else TOLERANCE * np.max(np.abs(gradient))
+        assert limit > 0, f"{name} has no gradient"
+        assert np.max(np.abs(gradient - other)) < limit, name
+
+
+def test_a_missing_bias_of_the_keys_is_a_bias_of_zero(prepared: PreparedCorpus, params: dict[str, Any]) -> None:
+    key = params["distribution"]["key"]
+    without = {**params, "distribution": {**params["distribution"], "key": {"kernel": key["kernel"]}}}
+    mapped = to_peer(without, ["audio", "text"])
+    network = peer_training.PeerTraining(prepared, tiny_config(), CPU).network
+    network.load(mapped)  # Every weight has its place, and every place its weight.
+    assert not network.distribution[1].key.bias.any()
+    assert network.distribution[1].query.bias.all()
+
+
+def test_it_trains_on_the_same_schedule_with_the_prototypes_frozen_at_first(prepared: PreparedCorpus) -> None:
+    config = override(tiny_config(), ["train.epochs=3", "train.dialogues_per_step=2"])
+    training = peer_training.PeerTraining(prepared, config, CPU)
+    weights = {name: weight.detach().clone() for name, weight in training.network.named_parameters()}
+    steps = len(training.batches)
+    hparams = make_hparams(config, training.network.modalities)
+    for epoch in (1, 2):
+        terms = training.train_epoch()
+        assert set(terms) == set(TERMS) and np.isfinite(list(terms.values())).all()
+        rate = learning_rate_at(jnp.asarray(epoch * steps), steps, config.train, hparams)
+        assert training.schedule.get_last_lr() == pytest.approx([float(rate)] * 2, rel=1e-5)
+        moved = {name for name, weight in training.network.named_parameters() if (weight != weights[name]).any()}
+        assert ("prototypes" in moved) == (epoch == 2)
+        assert moved >= set(weights) - {"prototypes"}
+    utterances = len(prepared.corpus.utterances_of("train"))
+    assert 0 <= training.count_correct() <= utterances
+    slots = sum(batch.mask.numel() for batch in training.ordered)
+    assert slots > utterances and 0 < training.padding_share() < 1
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "model.causal=true",
+        "model.similarity=printed",
+        "model.window_future=0",
+        "loss.gate_positives=false",
+        "loss.offset_cross=0.1",
+        "train.weight_decay_mode=decoupled",
+    ],
+)
+def test_other_readings_are_refused_by_name(prepared: PreparedCorpus, assignment: str) -> None:
+    with pytest.raises(InputError, match=assignment.split("=")[0]):
+        peer_training.PeerTraining(prepared, override(tiny_config(), [assignment]), CPU)
+
+
+def test_one_modality_is_refused() -> None:
+    with pytest.raises(InputError, match="two or more"):
+        peer_training.PeerTraining(prepare(make_corpus(modalities=["text"]), tiny_config()), tiny_config(), CPU)
+
+
+def test_torch_is_imported_by_the_peer_alone() -> None:
+    folders = (ROOT / "experiments", ROOT / "macsgr_jax")
+    importers = {path.name for folder in folders for path in folder.rglob("*.py") if imports_any(path, "torch")}
+    assert {"peer.py", "peer_training.py"} <= importers <= {"peer.py", "peer_training.py", "suite.py"}

@@ -1,0 +1,50 @@
+"""Word features: fitted once, applied anywhere, the same after a file."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from macsgr_jax.data import extractor
+from macsgr_jax.errors import InputError
+from macsgr_jax.features.tfidf import apply_words, fit_words
+
+TEXTS = ("the rain came", "the rain came again", "nobody came", "a letter came from the coast")
+
+
+def test_the_decomposition_is_that_of_weighted_counts() -> None:
+    fitted = fit_words(TEXTS, columns=2)
+    values, known = apply_words(fitted, TEXTS)
+    counts = np.zeros((len(TEXTS), len(fitted.arrays["terms"])))
+    for row, text in enumerate(TEXTS):
+        words = [word for word in text.split() if len(word) > 1]  # Words of one letter do not count.
+        terms = words + [" ".join(pair) for pair in itertools.pairwise(words)]
+        for column, term in enumerate(fitted.arrays["terms"]):
+            number = terms.count(term)
+            counts[row, column] = (1 + np.log(number)) if number else 0
+    rarity = np.log((1 + len(TEXTS)) / (1 + np.sum(counts > 0, axis=0))) + 1
+    np.testing.assert_allclose(fitted.arrays["rarity"], rarity, rtol=1e-6)
+    weighted = counts * rarity
+    weighted /= np.linalg.norm(weighted, axis=1, keepdims=True)
+    components = np.linalg.svd(weighted)[2][:2]
+    np.testing.assert_allclose(np.abs(values), np.abs(weighted @ components.T), atol=1e-5)
+    assert known.all()
+
+
+def test_unknown_words_are_not_measured_and_a_file_changes_nothing(tmp_path: Path) -> None:
+    fitted = fit_words(TEXTS, columns=3)
+    path = tmp_path / "kept.npz"
+    np.savez(path, **extractor.to_arrays({"text_lsa": fitted}))  # type: ignore[arg-type]
+    with np.load(path, allow_pickle=False) as arrays:
+        again = extractor.from_arrays(dict(arrays))["text_lsa"]
+    assert again.description == fitted.description
+    new = ("the coast again", "zebra", "")
+    for one, other in zip(apply_words(fitted, new), apply_words(again, new), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert apply_words(again, new)[1].tolist() == [True, False, False]
+
+
+def test_a_training_split_without_words_is_refused() -> None:
+    with pytest.raises(InputError, match="there is no word in the texts of the training split"):
+        fit_words(("?", "..."))

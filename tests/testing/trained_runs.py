@@ -1,0 +1,52 @@
+"""One tiny run of `macsgr train` that several tests look at: fixtures of a plugin."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from macsgr_jax.cli.common import run_script
+from macsgr_jax.cli.train import Train, main
+from macsgr_jax.data import synthetic
+from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.corpus_file import save_corpus
+from tests.testing.corpora import TINY, compile_quickly
+
+SETTINGS = tuple(part for setting in (*TINY, "train.checkpoint=best") for part in ("--set", setting))
+
+
+class Run(NamedTuple):
+    """Where a run lies, its corpus file, and the corpus."""
+
+    out: Path
+    corpus_file: Path
+    corpus: Corpus
+
+
+def train(*arguments: str) -> int:
+    """The training script in this process, with tiny sizes for four epochs; the exit code."""
+    with compile_quickly():
+        return run_script("macsgr_jax.cli.train", Train, main, ["--epochs", "4", *SETTINGS, *arguments])
+
+
+@pytest.fixture(scope="session")
+def small_corpus() -> Corpus:
+    """Eight dialogues of the synthetic model, so that a corpus file and `--corpus synthetic` have the same shapes."""
+    return synthetic.generate(8)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, small_corpus: Corpus) -> Run:
+    """Two seeds of the full network and of each modality alone; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    save_corpus(small_corpus, folder / "talks.npz")
+    arguments = ["--corpus", str(folder / "talks.npz"), "--seeds", "2", "--single-modalities"]
+    assert train(*arguments, "--out", str(folder / "run")) == 0
+    return Run(folder / "run", folder / "talks.npz", small_corpus)
+
+
+@pytest.fixture(scope="session")
+def run_train() -> Callable[..., int]:
+    """`train`."""
+    return train
