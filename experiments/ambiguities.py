@@ -10,8 +10,9 @@ from experiments.paper.study import Study, StudyOptions
 from experiments.paper.variants import FULL
 from experiments.tables import REMARKS, compare_with_full
 from macsgr_jax.cli.common import run_script
-from macsgr_jax.config import LITERAL, Config
+from macsgr_jax.config import Config
 from macsgr_jax.overrides import setting_names
+from macsgr_jax.presets import LITERAL
 
 CORPORA = ("iemocap", "meld", "mosi")
 

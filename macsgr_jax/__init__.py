@@ -1,7 +1,7 @@
 """MA-CMU-SGRNet in JAX: emotions of every utterance of a conversation, from speech and text."""
 
 from macsgr_jax import losses, metrics
-from macsgr_jax.config import PRESETS, Config
+from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus, choose_features, hold_out_validation
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
@@ -9,6 +9,7 @@ from macsgr_jax.errors import InputError
 from macsgr_jax.hparams import HParams, make_hparams
 from macsgr_jax.models import Network, build_network
 from macsgr_jax.overrides import override
+from macsgr_jax.presets import PRESETS
 from macsgr_jax.training.loop import DivergenceError, EpochReport, Runs, train_runs
 from macsgr_jax.training.step import evaluate, gather_batch, init_state, predict, train_epoch, train_step
 from macsgr_jax.types import Batch, Gaussian, NetworkOutput, Utterances

@@ -1,6 +1,6 @@
 """Every setting, typed and frozen, with the paper's value beside ours.
 
-A field that answers a doubtful place of the paper says so; `PRESETS["literal"]` takes the printed form of each.
+A field that settles an ambiguity of the paper says so; the preset `literal` takes the printed form of each.
 """
 
 import dataclasses
@@ -222,32 +222,3 @@ class Config:
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     train: TrainConfig = TrainConfig()
-
-
-LITERAL = Config(
-    model=ModelConfig(
-        input_dropout=0.0,
-        distribution_input="embedding",
-        fusion_input="sampled",
-        similarity="printed",
-        attended_value="self",
-        residual=False,
-        classifier_skip=False,
-    ),
-    loss=LossConfig(offset_form="printed"),
-    train=TrainConfig(
-        epochs=150,
-        learning_rate=1e-4,
-        schedule="restarts",
-        weight_decay=1e-3,
-        weight_decay_mode="decoupled",
-        clip_norm=0.0,
-        utterance_dropout=0.0,
-        checkpoint="best",
-    ),
-)
-
-# Answers as the conversation goes on.
-CAUSAL = Config(model=ModelConfig(causal=True))
-
-PRESETS = {"default": Config(), "literal": LITERAL, "causal": CAUSAL}

@@ -10,9 +10,10 @@ import docstring_parser
 import pytest
 
 from macsgr_jax.cli.common import describe_settings
-from macsgr_jax.config import PRESETS, Config
+from macsgr_jax.config import Config
 from macsgr_jax.errors import InputError
 from macsgr_jax.overrides import from_json, override, setting_names, to_json
+from macsgr_jax.presets import PRESETS
 
 DEFAULT, LITERAL = (
     {name: value for name, _, value in setting_names(PRESETS[preset])} for preset in ("default", "literal")

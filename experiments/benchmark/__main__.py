@@ -18,12 +18,13 @@ from experiments.benchmark.memory import default_limit
 from experiments.benchmark.scaling import FULL, QUICK, Scale, make_points
 from experiments.benchmark.throughput import measure_speed, require_torch
 from macsgr_jax.cli.common import describe_settings, make_console, run_script
-from macsgr_jax.config import PRESETS, Config
+from macsgr_jax.config import Config
 from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json
 from macsgr_jax.overrides import override, to_json
+from macsgr_jax.presets import PRESETS
 from macsgr_jax.runs.results import describe_command, describe_machine
 from macsgr_jax.runs.tables import as_screen_table
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from experiments.benchmark.corpus_shapes import SHAPES, Shape, fill_corpus, make_corpus
 from macsgr_jax.cli.common import make_console, run_script
-from macsgr_jax.config import PRESETS, Config
+from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.files import write_json
 from macsgr_jax.hparams import HParams
 from macsgr_jax.overrides import override
+from macsgr_jax.presets import PRESETS
 from macsgr_jax.runs.planning import count_fitting_runs
 from macsgr_jax.runs.results import describe_command, describe_machine
 from macsgr_jax.runs.tables import as_markdown_table

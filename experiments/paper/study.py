@@ -18,13 +18,14 @@ import tyro
 
 from experiments.paper.variants import CORPUS_SETTINGS, SIMPLEST
 from macsgr_jax.cli import train
-from macsgr_jax.config import PRESETS, Config, DataConfig
+from macsgr_jax.config import Config, DataConfig
 from macsgr_jax.data.corpus import SPLITS, Corpus, keep_dialogues
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.errors import InputError
 from macsgr_jax.models import Network, build_network
 from macsgr_jax.overrides import from_json, override
+from macsgr_jax.presets import PRESETS
 from macsgr_jax.runs.folder import RESULTS_FILE
 from macsgr_jax.training.checkpoint import Params, load_description, load_params
 

@@ -15,9 +15,10 @@ import platformdirs
 import tyro
 from rich.console import Console
 
-from macsgr_jax.config import PRESETS, Config
+from macsgr_jax.config import Config
 from macsgr_jax.errors import InputError
 from macsgr_jax.overrides import override, setting_names
+from macsgr_jax.presets import PRESETS
 from macsgr_jax.runs.interruption import Interrupted
 from macsgr_jax.training.devices import is_writer
 from macsgr_jax.training.loop import DivergenceError

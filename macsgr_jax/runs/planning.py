@@ -44,7 +44,7 @@ class TrainingOptions:
     out: Path
     corpus: str = SYNTHETIC
     features: str = ""
-    preset: Literal["default", "literal", "causal"] = "default"
+    preset: Literal["default", "literal", "causal", "iemocap", "meld", "mosi"] = "default"
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     epochs: int | None = None
     resume: bool = False

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from macsgr_jax.config import LITERAL, Config, ModelConfig
+from macsgr_jax.config import Config, ModelConfig
+from macsgr_jax.presets import LITERAL
 from macsgr_jax.types import Utterances
 from tests.testing.tiny_network import (
     COUNT,

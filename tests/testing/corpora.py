@@ -8,10 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from macsgr_jax.config import PRESETS, Config
+from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import SPLITS, Corpus
 from macsgr_jax.data.corpus_file import save_corpus
 from macsgr_jax.overrides import override
+from macsgr_jax.presets import PRESETS
 
 LENGTHS = (4, 3, 6, 2, 5, 3, 4, 2)
 SPLIT_OF_EACH = ("train", "train", "train", "validation", "train", "test", "validation", "test")

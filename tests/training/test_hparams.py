@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import macsgr_jax
-from macsgr_jax.config import PRESETS, Config
+from macsgr_jax.config import Config
 from macsgr_jax.errors import InputError
 from macsgr_jax.hparams import TRACED, HParams, make_hparams, without_traced
 from macsgr_jax.overrides import override, setting_names
+from macsgr_jax.presets import PRESETS
 
 SOURCES = sorted(Path(macsgr_jax.__file__).parent.rglob("*.py"))
 MODALITIES = ("audio", "text", "video")

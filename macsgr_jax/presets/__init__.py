@@ -1,0 +1,20 @@
+"""Complete configurations by name, one file per recipe: `macsgr train --preset meld`."""
+
+from macsgr_jax.config import Config
+from macsgr_jax.presets.causal import CAUSAL
+from macsgr_jax.presets.default import DEFAULT
+from macsgr_jax.presets.iemocap import IEMOCAP
+from macsgr_jax.presets.literal import LITERAL
+from macsgr_jax.presets.meld import MELD
+from macsgr_jax.presets.mosi import MOSI
+
+PRESETS: dict[str, Config] = {
+    "default": DEFAULT,
+    "literal": LITERAL,
+    "causal": CAUSAL,
+    "iemocap": IEMOCAP,
+    "meld": MELD,
+    "mosi": MOSI,
+}
+
+__all__ = ["CAUSAL", "DEFAULT", "IEMOCAP", "LITERAL", "MELD", "MOSI", "PRESETS"]

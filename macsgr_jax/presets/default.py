@@ -1,0 +1,5 @@
+"""The recipe for any corpus."""
+
+from macsgr_jax.config import Config
+
+DEFAULT = Config()
