@@ -17,7 +17,6 @@ from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json
-from macsgr_jax.hparams import without_traced
 from macsgr_jax.overrides import to_json
 from macsgr_jax.runs.corpora import SYNTHETIC, read_corpus
 from macsgr_jax.runs.evaluate import evaluate_split
@@ -32,6 +31,7 @@ from macsgr_jax.search.results import Finished, assemble_sweep, choose_point, de
 from macsgr_jax.search.space import Point, configure_point, draw_points, make_grid
 from macsgr_jax.training.checkpoint import load_params, save_description
 from macsgr_jax.training.devices import is_writer, start_processes
+from macsgr_jax.training.loop import group_configs
 
 OUTPUTS = ("runs.csv", "sweep.png", "checkpoints")
 SHOWN_POINTS = 20
@@ -73,7 +73,7 @@ def main(command: Sweep) -> None:
     corpus = read_corpus(command.corpus)
     configs = [configure_point(base, point) for point in points]
     description = describe_corpus(corpus, None if command.corpus == SYNTHETIC else Path(command.corpus))
-    groups = group_points(configs)
+    groups = group_configs(configs)
     prepared_corpora = prepare_tasks(corpus, configs)
     with StopRequests() as stop:
         first = configs[0]
@@ -126,14 +126,6 @@ def choose_points(command: Sweep) -> tuple[Config, list[Point]]:
     if command.grid:
         return base, make_grid(command.grid, base)
     return base, draw_points(command.random, command.range, base, command.random_seed)
-
-
-def group_points(configs: list[Config]) -> list[list[int]]:
-    """Points that share a compilation, in the order of their first one."""
-    groups: dict[Config, list[int]] = {}
-    for place, config in enumerate(configs):
-        groups.setdefault(without_traced(config), []).append(place)
-    return list(groups.values())
 
 
 def prepare_tasks(corpus: Corpus, configs: list[Config]) -> dict[Any, PreparedCorpus]:

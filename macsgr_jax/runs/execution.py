@@ -23,7 +23,7 @@ from macsgr_jax.runs.progress import show_progress
 from macsgr_jax.runs.results import SCALARS
 from macsgr_jax.training.checkpoint import RecoveryCheckpoints, RunCheckpoints
 from macsgr_jax.training.devices import agree, fetch, is_writer, wait_for_all
-from macsgr_jax.training.loop import EpochReport, Runs, check_finite, init_runs_on_mesh, stack_hparams, train_runs
+from macsgr_jax.training.loop import EpochReport, Runs, check_finite, init_runs_on_mesh, train_runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,7 @@ def train_network(
     title: str,
     keep: Callable[[list[tuple[Spec, History]]], set[str]] | None = None,
 ) -> list[History]:
-    """Train runs that differ in their seed and in what `HParams` holds; those that are finished are read instead.
+    """Train runs that differ in their seed and in their traced hyperparameters; those that are finished are read instead.
 
     Args:
         prepared: the data.
@@ -139,23 +139,21 @@ def _train_together(
     prepared: PreparedCorpus, specs: Sequence[Spec], folder: Path, execution: Execution, title: str
 ) -> tuple[Runs, list[History]]:
     """The last state of some runs, and what they did."""
-    config, seeds = specs[0].config, [spec.seed for spec in specs]
-    numbers = stack_hparams([spec.config for spec in specs], prepared)
-    epochs = config.train.epochs
+    configs, seeds = [spec.config for spec in specs], [spec.seed for spec in specs]
+    epochs = configs[0].train.epochs
     history: dict[str, np.ndarray] = {
         "terms": np.full((len(specs), epochs, len(TERMS)), np.nan, np.float32),
         "validation": np.full((len(specs), epochs, len(SCALARS)), np.nan, np.float32),
         "seconds": np.zeros(1),
     }
     start_time = time.perf_counter()
-    stopping = agree(execution.stop.received is not None)
-    if stopping:
+    if agree(execution.stop.received is not None):
         raise _interrupt(execution, f"{title}: stopped before its first epoch")
     with RecoveryCheckpoints(folder) as recovery, show_progress(execution.console, title, epochs) as show:
         start = _resume(recovery, prepared, specs, history, execution)
         before = float(history["seconds"][0])
 
-        def on_epoch(report: EpochReport) -> None:
+        def record(report: EpochReport) -> None:
             history["terms"][:, report.epoch - 1] = np.stack([report.terms[name].mean(axis=1) for name in TERMS], 1)
             history["validation"][:, report.epoch - 1] = np.stack([report.validation[name] for name in SCALARS], 1)
             history["seconds"][0] = before + time.perf_counter() - start_time
@@ -163,27 +161,20 @@ def _train_together(
                 check_finite(report, seeds)
             show(report)
 
-        def wants_state(epoch: int) -> bool:
-            nonlocal stopping
+        runs, waiting = start[1] if start else None, None
+        for epoch in train_runs(prepared, configs, seeds, start=start, mesh=execution.mesh):
+            if waiting:
+                record(waiting.report)  # While the devices work on the next epoch.
+            runs, waiting = epoch.runs, epoch
             stopping = agree(execution.stop.received is not None)
-            return epoch < epochs and (stopping or epoch % execution.save_every == 0)
-
-        def on_state(epoch: int, runs: Runs) -> None:
-            recovery.save(epoch, {"runs": runs, "history": history})
-            if stopping:
-                raise _interrupt(execution, f"{title}: stopped after epoch {epoch} of {epochs}")
-
-        runs = train_runs(
-            prepared,
-            config,
-            seeds,
-            numbers,
-            on_epoch=on_epoch,
-            on_state=on_state,
-            wants_state=wants_state,
-            start=start,
-            mesh=execution.mesh,
-        )
+            if epoch.number < epochs and (stopping or epoch.number % execution.save_every == 0):
+                record(epoch.report)
+                waiting = None
+                recovery.save(epoch.number, {"runs": runs, "history": history})
+                if stopping:
+                    raise _interrupt(execution, f"{title}: stopped after epoch {epoch.number} of {epochs}")
+        if waiting:
+            record(waiting.report)
     parts = zip(history["terms"], history["validation"], strict=True)
     return runs, [History(terms, validation, float(history["seconds"][0])) for terms, validation in parts]
 

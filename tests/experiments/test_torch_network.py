@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from macsgr_jax.hparams import make_hparams
 
 from experiments.benchmark.torch_weights import to_peer
 from macsgr_jax.config import Config
@@ -14,7 +15,6 @@ from macsgr_jax.data.batching import evaluation_rows
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.errors import InputError
-from macsgr_jax.hparams import make_hparams
 from macsgr_jax.losses import TERMS, total_loss
 from macsgr_jax.models import build_network
 from macsgr_jax.overrides import override

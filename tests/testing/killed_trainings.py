@@ -2,7 +2,7 @@
 
     python -m tests.testing.killed_trainings
 
-Each line of standard input is an order in JSON: the `arguments` of macsgr_jax.cli.train, the `log` for what it prints, and
+Each line of standard input is an order in JSON: the `arguments` of `macsgr train`, the `log` for what it prints, and
 either null or the moment to `kill` it with SIGKILL, as seconds after its start, or as [event, pattern]: the first audit
 event of that name with a path that has the pattern in it, such as a rename that would make a file whole. Each answer is
 a line of JSON: the exit code, or the negative number of the signal, and the seconds it took.
