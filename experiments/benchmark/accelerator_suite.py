@@ -105,7 +105,7 @@ def main(command: Suite) -> None:
 def time_epochs(
     prepared: PreparedCorpus, configs: Config | Sequence[Config], seeds: Sequence[int]
 ) -> tuple[float, np.ndarray]:
-    """Trains; returns the seconds to the end of the first epoch, compilation included, and those of each later epoch."""
+    """Times a training: seconds to the end of its first epoch, compilation included, and of each later epoch."""
     moments = [time.perf_counter()]
     previous = None
     for epoch in train_runs(prepared, configs, seeds):
