@@ -120,6 +120,11 @@ class ModelConfig:
     semantic_position_encoding: bool = True
     matmul: Matmul = "float32"
 
+    @property
+    def reach_future(self) -> int:
+        """Returns how many utterances ahead edges reach: `window_future`, or 0 for a causal network."""
+        return 0 if self.causal else self.window_future
+
     def __post_init__(self) -> None:
         """Raise InputError where sizes do not divide."""
         for name, size in (("hidden_size", self.hidden_size), ("fused_size", self.fused_size)):
