@@ -29,14 +29,14 @@ LogEpoch = Callable[[int], None]
 
 
 @contextmanager
-def show_progress(console: Console, title: str, epochs: int, later_epochs: int = 0) -> Iterator[ReportEpoch]:
+def show_progress(console: Console, title: str, epochs: int, later_epochs: int | None = 0) -> Iterator[ReportEpoch]:
     """Shows the progress of runs that train together.
 
     Args:
         console: the console to print on; a bar if it is a terminal, otherwise a line for every tenth of the epochs.
         title: the text in front of each line.
         epochs: the last epoch.
-        later_epochs: epochs of the programs that follow this one; they count in the estimate of the time left.
+        later_epochs: epochs of the programs that follow this one, for the estimate of the time left; None: no estimate.
 
     Yields:
         The function to call with the report of each epoch.
@@ -50,7 +50,7 @@ def show_progress(console: Console, title: str, epochs: int, later_epochs: int =
             if report.epoch % every == 0 or report.epoch == epochs:
                 line = f"{title} epoch {report.epoch}/{epochs} {_describe(report)}"
                 console.print(line, highlight=False, soft_wrap=True)
-            if later_epochs >= 0 and len(times) == ESTIMATE_AFTER and report.epoch < epochs:
+            if later_epochs is not None and len(times) == ESTIMATE_AFTER and report.epoch < epochs:
                 seconds = (times[-1] - times[0]) / (ESTIMATE_AFTER - 1) * (epochs - report.epoch + later_epochs)
                 console.print(f"{title}: about {describe_duration(seconds)} left", highlight=False, soft_wrap=True)
 
@@ -101,6 +101,7 @@ class EpochLog:
         self._path, self._network = out / LOG_FILE, network
         self._events = out / TENSORBOARD_FOLDER / network if tensorboard else None
         self._logged = {(row[0], row[1]) for row in self._read()}
+        self._inherited = self._path.is_file()  # Its last row may have been cut short.
 
     @contextmanager
     def open(self, runs: Sequence[tuple[str, int]], history: dict[str, np.ndarray], done: int) -> Iterator[LogEpoch]:
@@ -135,11 +136,11 @@ class EpochLog:
     def _begin(self, runs: Sequence[tuple[str, int]], history: dict[str, np.ndarray], done: int) -> None:
         """Writes the file so that it holds the epochs that are done of these runs, and all rows of others."""
         names = {(self._network, name) for name, _ in runs}
-        if not self._path.is_file() or done or names & self._logged:
+        if not self._path.is_file() or self._inherited or names & self._logged:
             others = [row for row in self._read() if (row[0], row[1]) not in names]
             head = ["network", "run", "seed", "epoch", *EPOCH_COLUMNS]
             write_text(self._path, "".join(",".join(row) + "\n" for row in [head, *others]))
-        self._logged |= names
+        self._logged, self._inherited = self._logged | names, False
         with open(self._path, "a", newline="", encoding="utf-8") as file:
             for epoch in range(1, done + 1):
                 self._write(file, runs, history, epoch)
@@ -152,11 +153,11 @@ class EpochLog:
         file.flush()
 
     def _read(self) -> list[list[str]]:
-        """Returns the rows of the file; a row that was cut short when a process was killed is left out."""
+        """Returns the rows of the file without those that a killed process has cut short."""
         if not self._path.is_file():
             return []
-        with open(self._path, newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))[1:]
+        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]
+        rows = list(csv.reader(line for line in lines if line.endswith("\n")))
         return [row for row in rows if len(row) == 4 + len(EPOCH_COLUMNS)]
 
     @contextmanager
