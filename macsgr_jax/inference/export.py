@@ -1,13 +1,12 @@
-"""A trained network as one file that jax alone runs: raw features in, probabilities out, any number of rows and slots.
+"""Exports a trained network as one file that jax alone runs: raw features in, probabilities out, any batch shape.
 
 FOLDER/model.jax_export   what `jax.export` serialises: StableHLO for several platforms, the weights inside
 FOLDER/model.json         labels, inputs, outputs, and where the weights come from
 """
 
 import hashlib
-import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,13 +24,13 @@ from macsgr_jax.files import write_json
 from macsgr_jax.models import Network
 from macsgr_jax.types import Batch
 
-FORMAT = "macsgr_jax.inference.export/1"
+FORMAT = "macsgr_jax.export/1"
 PLATFORMS = ("cpu", "cuda", "tpu")
 MODEL_FILE, DESCRIPTION_FILE = "model.jax_export", "model.json"
 
 
 class Argument(NamedTuple):
-    """What an exported function takes or gives: dtype, shape in the letters of `macsgr_jax.types`, and meaning.
+    """An input or output of an exported function: dtype, shape in the letters of `macsgr_jax.types`, and meaning.
 
     D stands for the columns of a feature set: such an argument is a dictionary of arrays, feature set -> array.
     """
@@ -60,13 +59,13 @@ Exportable = Callable[[dict[str, Array], dict[str, Array], Array, Array, Array],
 def make_exportable(
     params: dict[str, Any], network: Network, standardizer: Standardizer, temperature: float = 1.0
 ) -> Exportable:
-    """A function from raw features to probabilities, at the means of the latent Gaussians.
+    """Makes a function from raw features to probabilities, at the means of the latent Gaussians.
 
     Args:
-        params: weights.
+        params: the weights.
         network: the network.
-        standardizer: fitted on the training split.
-        temperature: the logits are divided by it; above 1 the probabilities are less certain.
+        standardizer: the scaling fitted on the training split.
+        temperature: the number by which logits are divided; above 1 the probabilities are less certain.
 
     Returns:
         A function of features (feature set -> f32[B, N, D]), measured (feature set -> bool[B, N, D]), speakers
@@ -103,12 +102,12 @@ def make_exportable(
 def standardize_rows(
     standardizer: Standardizer, features: dict[str, Array], measured: dict[str, Array]
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """What `macsgr_jax.data.standardize.standardize` does in float64, traceable and in float32.
+    """Standardises features as `macsgr_jax.data.standardize.standardize` does, but traceable and in float32.
 
     Args:
-        standardizer: fitted before.
+        standardizer: the scaling fitted on the training split.
         features: feature set -> f32[..., D].
-        measured: feature set -> bool[..., D]; what is not measured may be anything.
+        measured: feature set -> bool[..., D]; values that are not measured may be anything.
 
     Returns:
         features: modality -> f32[..., D_m], 0 where not measured.
@@ -133,7 +132,7 @@ def _standardize_set(standardizer: Standardizer, name: str, values: Array, measu
 
 
 def _subtract_from_logarithm(values: Array, mean: np.ndarray, log_scale: np.ndarray) -> Array:
-    """sign(x) log(1 + |x| / s) - mean, where the two are nearly equal as exact as elsewhere.
+    """Computes sign(x) log(1 + |x| / s) - mean, also exactly where the two are nearly equal.
 
     With c such that log(1 + c / s) is |mean|, log(1 + |x| / s) - |mean| is log(1 + (|x| - c) / (s + c)).
     """
@@ -147,14 +146,14 @@ def _subtract_from_logarithm(values: Array, mean: np.ndarray, log_scale: np.ndar
 
 
 def export_function(function: Exportable, standardizer: Standardizer) -> Exported:
-    """Lower a function for `PLATFORMS`, with the numbers of rows B and of slots N left open.
+    """Lowers a function for `PLATFORMS`, with the numbers of rows B and of slots N left open.
 
     Args:
-        function: of `make_exportable`; its weights become part of the program.
-        standardizer: that of the function.
+        function: a function of `make_exportable`; its weights become part of the program.
+        standardizer: the scaling of the function.
 
     Returns:
-        What `serialize` makes bytes of; `jax.export.deserialize` is the way back, and `call` runs it.
+        The exported program: `serialize` makes bytes of it, `jax.export.deserialize` reads them, and `call` runs it.
     """
     rows, slots = symbolic_shape("B, N", constraints=["B >= 1", "N >= 1"])
     widths = {name: len(standardizer.mean[name]) for names in standardizer.feature_sets.values() for name in names}
@@ -169,11 +168,11 @@ def export_function(function: Exportable, standardizer: Standardizer) -> Exporte
 
 
 def describe_export(exported: Exported, standardizer: Standardizer, label_names: Sequence[str]) -> dict[str, Any]:
-    """What one has to know to call an exported function, as plain values for `write_export`.
+    """Describes how to call an exported function, as plain values for `write_export`.
 
     Args:
-        exported: of `export_function`.
-        standardizer: that of the function.
+        exported: the program of `export_function`.
+        standardizer: the scaling of the function.
         label_names: the C emotions.
 
     Returns:
@@ -202,13 +201,13 @@ def describe_export(exported: Exported, standardizer: Standardizer, label_names:
 
 
 def write_export(folder: Path, exported: Exported, description: dict[str, Any], overwrite: bool = False) -> None:
-    """Write the files of an export: all of them, or none.
+    """Writes the files of an export: all of them, or none.
 
     Args:
-        folder: made, with those above it.
-        exported: of `export_function`.
-        description: of `describe_export`, with anything else; the file's sha256 is added.
-        overwrite: replace an earlier export.
+        folder: the folder to make, with its parents.
+        exported: the program of `export_function`.
+        description: the description of `describe_export`, and more; the sha256 of the file is added.
+        overwrite: whether to replace an earlier export.
 
     Raises:
         InputError: the folder holds something, or cannot be written.
@@ -221,7 +220,7 @@ def write_export(folder: Path, exported: Exported, description: dict[str, Any], 
 
 
 def refuse_occupied(folder: Path, overwrite: bool) -> None:
-    """Raise InputError where an export would replace anything but an earlier export that is to be replaced."""
+    """Raises InputError where an export would replace anything but an earlier export that is to be replaced."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give the path of a folder")
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
@@ -234,20 +233,17 @@ def refuse_occupied(folder: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _write_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder to write to, renamed to `folder` when the block ends well and removed when it does not."""
-    temporary, folder = None, folder.resolve()  # What a link points to is replaced, not the link.
+    """Yields a temporary folder, which is renamed to `folder` when the block succeeds and removed when it fails."""
+    folder = folder.resolve()  # What a link points to is replaced, not the link.
+    temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        temporary.mkdir()
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)  # mkdtemp makes folders that only their owner can read.
         if folder.is_dir():
             shutil.rmtree(folder)  # A folder that is not empty cannot be renamed to.
         temporary.replace(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror}): choose another folder") from None
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
