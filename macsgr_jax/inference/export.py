@@ -5,11 +5,7 @@ FOLDER/model.json         labels, inputs, outputs, and where the weights come fr
 """
 
 import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +17,7 @@ from jax.export import Exported, export, symbolic_shape
 
 from macsgr_jax.data.standardize import Standardizer
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_json
+from macsgr_jax.files import write_folder_atomically, write_json
 from macsgr_jax.models import Network
 from macsgr_jax.types import Batch
 
@@ -215,7 +211,7 @@ def write_export(folder: Path, exported: Exported, description: dict[str, Any], 
     """
     refuse_occupied(folder, overwrite)
     content = bytes(exported.serialize())
-    with _write_folder(folder) as temporary:
+    with write_folder_atomically(folder) as temporary:
         (temporary / MODEL_FILE).write_bytes(content)
         write_json(temporary / DESCRIPTION_FILE, description | {"sha256": hashlib.sha256(content).hexdigest()})
 
@@ -230,24 +226,3 @@ def refuse_occupied(folder: Path, overwrite: bool) -> None:
         raise InputError(f"{folder} is not empty, it holds {min(others)}: choose another folder")
     if found and not overwrite:
         raise InputError(f"{folder} holds an export: choose another folder, or replace it with --overwrite")
-
-
-@contextmanager
-def _write_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder to write to, renamed to `folder` when the block ends well and removed when it does not."""
-    temporary, folder = None, folder.resolve()  # What a link points to is replaced, not the link.
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)  # mkdtemp makes folders that only their owner can read.
-        if folder.is_dir():
-            shutil.rmtree(folder)  # A folder that is not empty cannot be renamed to.
-        temporary.replace(folder)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror}): choose another folder") from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
