@@ -5,6 +5,7 @@ from typing import Any
 from macsgr_jax.data import synthetic
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.corpus_file import load_corpus
+from macsgr_jax.data.synthetic_posterior import best_scores
 
 SYNTHETIC = "synthetic"
 REFERENCES = {
@@ -28,5 +29,5 @@ def describe_best(name: str, corpus: Corpus) -> dict[str, Any]:
     """Test scores to put beside the network's: the best possible ones, where they are known."""
     if name != SYNTHETIC:
         return {}
-    best = synthetic.best_scores(corpus)
+    best = best_scores(corpus)
     return {title: {"waa": best[view].accuracy, "waf1": best[view].weighted_f1} for title, view in REFERENCES.items()}
