@@ -5,10 +5,7 @@ FOLDER/model.json         labels, inputs, outputs, and where the weights come fr
 """
 
 import hashlib
-import shutil
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +15,9 @@ import numpy as np
 from jax import Array, ShapeDtypeStruct
 from jax.export import Exported, export, symbolic_shape
 
-from macsgr_jax.data.standardize import Standardizer
+from macsgr_jax.data.standardize import Standardizer, standardize_arrays
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_json
+from macsgr_jax.files import write_folder_atomically, write_json
 from macsgr_jax.models import Network
 from macsgr_jax.types import Batch
 
@@ -83,7 +80,7 @@ def make_exportable(
         features: dict[str, Array], measured: dict[str, Array], speakers: Array, dialogue: Array, mask: Array
     ) -> tuple[Array, Array]:
         measured = {name: counts & jnp.isfinite(features[name]) & mask[..., None] for name, counts in measured.items()}
-        inputs, available = standardize_rows(standardizer, features, measured)
+        inputs, available = standardize_arrays(standardizer, features, measured, jnp, np.float32)
         batch = Batch(
             features=inputs,
             available=available,
@@ -97,52 +94,6 @@ def make_exportable(
         return jnp.where(mask[..., None], probabilities, 0.0), output.weights
 
     return predict
-
-
-def standardize_rows(
-    standardizer: Standardizer, features: dict[str, Array], measured: dict[str, Array]
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Standardises features as `macsgr_jax.data.standardize.standardize` does, but traceable and in float32.
-
-    Args:
-        standardizer: the scaling fitted on the training split.
-        features: feature set -> f32[..., D].
-        measured: feature set -> bool[..., D]; values that are not measured may be anything.
-
-    Returns:
-        features: modality -> f32[..., D_m], 0 where not measured.
-        available: modality -> bool[...], whether any value of the modality was measured.
-    """
-    joined, available = {}, {}
-    for modality, names in standardizer.feature_sets.items():
-        sets = [_standardize_set(standardizer, name, features[name], measured[name]) for name in names]
-        joined[modality] = jnp.concatenate(sets, axis=-1)
-        available[modality] = jnp.any(jnp.concatenate([measured[name] for name in names], axis=-1), axis=-1)
-    return joined, available
-
-
-def _standardize_set(standardizer: Standardizer, name: str, values: Array, measured: Array) -> Array:
-    mean, scale, log_scale = (getattr(standardizer, part)[name] for part in ("mean", "scale", "log_scale"))
-    logged = log_scale > 0
-    values = jnp.where(measured, values, 0.0)
-    log_mean, log_scale = np.where(logged, mean, np.float32(0)), np.where(logged, log_scale, np.float32(1))
-    values = jnp.where(logged, _subtract_from_logarithm(values, log_mean, log_scale), values - mean) / scale
-    bound = standardizer.clip or np.finfo(np.float32).max
-    return jnp.where(measured, jnp.clip(values, -bound, bound), 0.0)
-
-
-def _subtract_from_logarithm(values: Array, mean: np.ndarray, log_scale: np.ndarray) -> Array:
-    """Computes sign(x) log(1 + |x| / s) - mean, also exactly where the two are nearly equal.
-
-    With c such that log(1 + c / s) is |mean|, log(1 + |x| / s) - |mean| is log(1 + (|x| - c) / (s + c)).
-    """
-    exact = np.abs(mean.astype(np.float64))
-    center = (log_scale * np.expm1(exact)).astype(np.float32)
-    rounding = (np.log1p(center / log_scale.astype(np.float64)) - exact).astype(np.float32)
-    ratio = (jnp.abs(values) - center) / (log_scale + center)
-    near = np.sign(mean) * (jnp.log1p(ratio) + rounding)
-    far = jnp.sign(values) * jnp.log1p(jnp.abs(values) / log_scale) - mean
-    return jnp.where((jnp.sign(values) * np.sign(mean) > 0) & (ratio > -0.5), near, far)
 
 
 def export_function(function: Exportable, standardizer: Standardizer) -> Exported:
@@ -214,7 +165,7 @@ def write_export(folder: Path, exported: Exported, description: dict[str, Any], 
     """
     refuse_occupied(folder, overwrite)
     content = bytes(exported.serialize())
-    with _write_folder(folder) as temporary:
+    with write_folder_atomically(folder) as temporary:
         (temporary / MODEL_FILE).write_bytes(content)
         write_json(temporary / DESCRIPTION_FILE, description | {"sha256": hashlib.sha256(content).hexdigest()})
 
@@ -229,21 +180,3 @@ def refuse_occupied(folder: Path, overwrite: bool) -> None:
         raise InputError(f"{folder} is not empty, it holds {min(others)}: choose another folder")
     if found and not overwrite:
         raise InputError(f"{folder} holds an export: choose another folder, or replace it with --overwrite")
-
-
-@contextmanager
-def _write_folder(folder: Path) -> Iterator[Path]:
-    """Yields a temporary folder, which is renamed to `folder` when the block succeeds and removed when it fails."""
-    folder = folder.resolve()  # What a link points to is replaced, not the link.
-    temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
-        yield temporary
-        if folder.is_dir():
-            shutil.rmtree(folder)  # A folder that is not empty cannot be renamed to.
-        temporary.replace(folder)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror}): choose another folder") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

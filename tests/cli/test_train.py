@@ -13,7 +13,7 @@ import pytest
 
 from macsgr_jax.cli import train as script
 from macsgr_jax.config import Config
-from macsgr_jax.data import synthetic
+from macsgr_jax.data.synthetic_posterior import best_scores
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.overrides import setting_names
 
@@ -65,7 +65,7 @@ def test_the_synthetic_corpus_stands_beside_its_best_possible_scores(
     monkeypatch.setattr(synthetic, "generate", lambda: small_corpus)
     assert run_train("--corpus", "synthetic", "--seeds", "1", "--out", str(tmp_path / "run")) == 0
     results = read_results(tmp_path / "run")
-    best = synthetic.best_scores(small_corpus)
+    best = best_scores(small_corpus)
     assert results["reference"] == {
         name: {"waa": best[view].accuracy, "waf1": best[view].weighted_f1}
         for name, view in (
