@@ -71,9 +71,18 @@ def run_command(
         The exit code: 0, 2 for bad input, 3 for a training that diverged, 130 or 143 when stopped by Ctrl-C or SIGTERM,
         141 when the reader of the output, such as `head`, has closed it.
     """
-    try:
+
+    def parse_and_run() -> int:
         command = _parse(program, command_type, arguments, describe_more)
-        code = command if isinstance(command, int) else _run(main, command)
+        return command if isinstance(command, int) else _run(main, command)
+
+    return end_at_closed_output(parse_and_run)
+
+
+def end_at_closed_output(run: Callable[[], int]) -> int:
+    """Runs a function that prints, and returns its exit code, or 141 when the reader of the output has closed it."""
+    try:
+        code = run()
         sys.stdout.flush()
     except BrokenPipeError:
         # Python would flush once more as it ends, and complain.

@@ -86,12 +86,18 @@ def complete(arguments: Sequence[str]) -> int:
     """Prints or writes the completion script of a shell, which knows every subcommand and option."""
     import tyro
 
+    from macsgr_jax.cli.common import end_at_closed_output
+
     options = {
         name: getattr(importlib.import_module(f"macsgr_jax.cli.{command.module}"), command.options)
         for name, command in COMMANDS.items()
     }
-    try:
-        tyro.extras.subcommand_cli_from_dict(options, prog="macsgr", args=list(arguments))
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 2
-    return 0
+
+    def print_script() -> int:
+        try:
+            tyro.extras.subcommand_cli_from_dict(options, prog="macsgr", args=list(arguments))
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else 0
+        return 0
+
+    return end_at_closed_output(print_script)

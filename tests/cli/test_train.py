@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from macsgr_jax.cli import train as script
 from macsgr_jax.config import Config
-from macsgr_jax.data.synthetic_posterior import best_scores
 from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.synthetic_posterior import best_scores
 from macsgr_jax.overrides import setting_names
 
 ROOT = Path(__file__).parents[2]
@@ -104,13 +103,13 @@ def test_an_interrupt_ends_with_a_sentence(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(script, "train_network", interrupt)
+    monkeypatch.setattr("macsgr_jax.runs.train.train_network", interrupt)
     assert run_train("--corpus", str(trained.corpus_file), "--out", str(tmp_path / "run")) == 130
     assert capsys.readouterr().err == "interrupted: what was finished is kept\n"
 
 
 def test_help_lists_the_options_and_every_setting() -> None:
-    command = [sys.executable, "-m", "macsgr_jax.cli.train", "--help"]
+    command = [sys.executable, "-m", "macsgr_jax", "train", "--help"]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert finished.stderr == ""
     for option in ("--out", "--corpus", "--features", "--preset", "--set", "--seeds", "--single-modalities"):

@@ -254,7 +254,7 @@ def test_standardisation_is_that_of_training(clip: float) -> None:
 
 def test_the_description_is_that_of_the_program(setup: Setup) -> None:
     description = describe_export(setup.exported, setup.standardizer, setup.corpus.label_names)
-    assert description["format"] == "macsgr_jax.inference.export/1"
+    assert description["format"] == "macsgr_jax.export/1"
     assert description["platforms"] == ["cpu", "cuda", "tpu"]
     assert description["labels"] == ["calm", "glad", "sad"]
     assert description["modalities"] == ["audio", "text"]
