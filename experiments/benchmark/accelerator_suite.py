@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+from macsgr_jax.runs.planning import count_fitting_runs
 
 from experiments.benchmark.corpus_shapes import SHAPES, Shape, fill_corpus, make_corpus
 from macsgr_jax.cli.common import make_console, run_script
@@ -18,7 +19,6 @@ from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.files import write_json
 from macsgr_jax.overrides import override
 from macsgr_jax.presets import PRESETS
-from macsgr_jax.runs.planning import count_fitting_runs
 from macsgr_jax.runs.results import describe_command, describe_machine
 from macsgr_jax.runs.tables import as_markdown_table
 from macsgr_jax.search.space import configure_point, make_grid

@@ -16,8 +16,7 @@ import sys
 import time
 from typing import Any
 
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.train import Train, main
+from macsgr_jax.cli.main import main
 
 
 def kill_at(event: str, pattern: str) -> None:
@@ -37,8 +36,8 @@ def train(arguments: list[str], log: str, kill: Any) -> int:
     os.dup2(descriptor, 2)
     if isinstance(kill, list):
         kill_at(*kill)
-    sys.argv = ["train.py", *arguments]
-    code = run_script("macsgr_jax.cli.train", Train, main, arguments)
+    sys.argv = ["macsgr", "train", *arguments]
+    code = main(["train", *arguments])
     sys.stdout.flush()
     sys.stderr.flush()
     return code
