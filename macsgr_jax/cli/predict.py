@@ -15,15 +15,15 @@ from rich.progress import Progress
 
 from macsgr_jax.cli.common import make_console, refuse_output, run_script
 from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.dialogue import Dialogue, Utterance
 from macsgr_jax.data.transcript import (
-    Conversation,
     Transcript,
-    Turn,
     check_recording,
     read_conversations,
     to_corpus,
 )
-from macsgr_jax.data.transcript_table import Row, parse_json_row
+from macsgr_jax.data.transcripts.json_lines import parse_json_row
+from macsgr_jax.data.transcripts.row import Row
 from macsgr_jax.errors import InputError
 from macsgr_jax.features.audio_io import check_inside
 from macsgr_jax.features.opensmile import SETS
@@ -89,11 +89,11 @@ def main(command: Predict) -> None:
         follow(command, model)
         return
     conversations = read_conversations(command.conversation, command.recording)
-    check_turns(model, [turn for conversation in conversations for turn in conversation.turns])
+    check_turns(model, [turn for conversation in conversations for turn in conversation.utterances])
     lines = []
     for conversation in conversations:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task(escape(conversation.name), total=len(conversation.turns))
+            task = progress.add_task(escape(conversation.name), total=len(conversation.utterances))
             corpus = extract(model, conversation, command.jobs or os.cpu_count() or 1, lambda: progress.advance(task))  # noqa: B023
         for notice in corpus.notices:
             console.print(f"note: {conversation.name}: {notice}", highlight=False, soft_wrap=True)
@@ -105,7 +105,7 @@ def main(command: Predict) -> None:
         console.print(f"wrote {command.out}: {len(lines)} utterances", highlight=False, soft_wrap=True)
 
 
-def check_turns(model: Model, turns: Sequence[Turn]) -> None:
+def check_turns(model: Model, turns: Sequence[Utterance]) -> None:
     """See that utterances lie inside the recordings that the network hears, and that their labels are the network's.
 
     Raises:
@@ -113,31 +113,31 @@ def check_turns(model: Model, turns: Sequence[Turn]) -> None:
     """
     for turn in turns:
         if turn.label and turn.label not in model.label_names:
-            raise InputError(f"{turn.place}: its label is {turn.label!r}, none of {', '.join(model.label_names)}")
+            raise InputError(f"{turn.where}: its label is {turn.label!r}, none of {', '.join(model.label_names)}")
     if any(name in SETS for name in model.extractors):
-        check_inside([turn.clip for turn in turns], [turn.place for turn in turns])
+        check_inside([turn.clip for turn in turns], [turn.where for turn in turns])
 
 
-def extract(model: Model, conversation: Conversation, jobs: int, on_clip: Any = lambda: None) -> Corpus:
+def extract(model: Model, conversation: Dialogue, jobs: int, on_clip: Any = lambda: None) -> Corpus:
     """A conversation with the features that the network reads, as a corpus of one dialogue.
 
     Raises:
         InputError: a feature set cannot be made.
     """
     corpus = to_corpus([conversation], model.label_names)
-    texts, clips = [turn.text for turn in conversation.turns], [turn.clip for turn in conversation.turns]
+    texts, clips = [turn.text for turn in conversation.utterances], [turn.clip for turn in conversation.utterances]
     made = apply_extractors(model.extractors, texts, clips, jobs, on_clip)
     return dataclasses.replace(corpus, features=made.features, measured=made.measured, notices=made.notices)
 
 
-def answer(model: Model, conversation: Conversation, corpus: Corpus) -> list[dict[str, Any]]:
+def answer(model: Model, conversation: Dialogue, corpus: Corpus) -> list[dict[str, Any]]:
     """A record an utterance, as it is written."""
     turns = standardize_turns(model, corpus)
     answers = model.predictor.answer(turns)
-    ids = [turn.id for turn in conversation.turns]
+    ids = [turn.id for turn in conversation.utterances]
     return [
         describe(model, conversation.name, turn, one, ids, {name: bool(a[row]) for name, a in turns.available.items()})
-        for row, (turn, one) in enumerate(zip(conversation.turns, answers, strict=True))
+        for row, (turn, one) in enumerate(zip(conversation.utterances, answers, strict=True))
     ]
 
 
@@ -159,7 +159,7 @@ def follow(command: Predict, model: Model) -> None:
     for row in _read_lines():
         turn = transcript.read(row)
         check_turns(model, [turn])
-        conversation = Conversation("follow", Path("standard input"), (turn,))
+        conversation = Dialogue("follow", (turn,))
         corpus = extract(model, conversation, jobs=1)
         for notice in corpus.notices if turn.clip else ():  # Sound that was given, and is not there.
             print(f"note: utterance {turn.id}: {notice}", file=sys.stderr)
@@ -172,7 +172,7 @@ def follow(command: Predict, model: Model) -> None:
 
 
 def describe(
-    model: Model, name: str, turn: Turn, answer: Answer, ids: list[str], available: dict[str, bool]
+    model: Model, name: str, turn: Utterance, answer: Answer, ids: list[str], available: dict[str, bool]
 ) -> dict[str, Any]:
     """What is written of an utterance."""
     probabilities = {label: float(p) for label, p in zip(model.label_names, answer.probabilities, strict=True)}

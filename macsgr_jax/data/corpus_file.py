@@ -265,18 +265,18 @@ def _read_extractors(table: _Table, features: dict[str, np.ndarray]) -> dict[str
     return found
 
 
-def save_corpus(corpus: Corpus, path: str | os.PathLike[str], **beside: np.ndarray) -> None:
-    """Write a corpus so that `load_corpus` gives it back; notices and sha256 are not written.
+def save_corpus(corpus: Corpus, path: str | os.PathLike[str], **extra_arrays: np.ndarray) -> None:
+    """Writes a corpus so that `load_corpus` returns it again; notices and sha256 are not written.
 
     Args:
-        corpus: what to write.
+        corpus: the corpus to write.
         path: the .npz file, replaced in one step if it is there.
-        beside: further arrays, which `load_corpus` does not read.
+        **extra_arrays: further arrays, which `load_corpus` does not read.
 
     Raises:
         InputError: the file cannot be written.
     """
-    arrays: dict[str, Any] = beside | {
+    arrays: dict[str, Any] = extra_arrays | {
         "name": np.array(corpus.name),
         "label": corpus.labels,
         "label_names": np.array(corpus.label_names),

@@ -12,7 +12,7 @@ from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.data.standardize import Standardizer, standardize
 from macsgr_jax.errors import InputError
-from macsgr_jax.features.registry import SENTENCES, check_extractor
+from macsgr_jax.features.registry import TEXT_SENTENCE, check_extractor
 from macsgr_jax.inference.predictor import Predictor, Turns
 from macsgr_jax.runs.folder import TEMPERATURES_FILE
 from macsgr_jax.runs.load import load_weights, open_checkpoints
@@ -55,8 +55,8 @@ def load_model(run: Path, context: int, samples: int, seed: int | None = None, s
     checkpoints = open_checkpoints(run)
     folder, config, standardizer = checkpoints.folder, checkpoints.config, checkpoints.standardizer
     extractors = _choose_extractors(run, standardizer, load_extractors(folder))
-    if sentence_model and SENTENCES in extractors:
-        extractors[SENTENCES] = Extractor(extractors[SENTENCES].description | {"model": sentence_model})
+    if sentence_model and TEXT_SENTENCE in extractors:
+        extractors[TEXT_SENTENCE] = Extractor(extractors[TEXT_SENTENCE].description | {"model": sentence_model})
     seeds = checkpoints.seeds if seed is None else (seed,)
     params = [load_weights(checkpoints, one)[0] for one in seeds]
     temperatures = read_temperatures(folder / TEMPERATURES_FILE, seeds)
