@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
-from macsgr_jax.config import Config
+from macsgr_jax.config import Config, DataConfig
 from macsgr_jax.data.batching import (
     PADDING,
     choose_rows_per_step,
@@ -72,33 +72,66 @@ class PreparedCorpus:
         return np.concatenate([[0], np.cumsum(self.kept)])
 
 
-def prepare(corpus: Corpus, config: Config, standardizer: Standardizer | None = None) -> PreparedCorpus:
-    """Make a corpus ready.
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """All settings that prepared data depend on: equal layouts of one corpus give equal prepared data.
+
+    Attributes:
+        data: feature sets, clipping, the held-out validation split and the length of a row.
+        dialogues_per_step: dialogues of average length whose slots a training step holds.
+        utterance_dropout: fraction of the utterances of each dialogue that a training epoch leaves out.
+    """
+
+    data: DataConfig
+    dialogues_per_step: int
+    utterance_dropout: float
+
+
+def layout_of(config: Config) -> Layout:
+    """Selects the settings that prepared data depend on.
 
     Args:
-        corpus: as loaded.
-        config: the settings.
-        standardizer: one fitted before, for evaluation; by default one is fitted on the training split.
+        config: the configuration of a training.
 
     Returns:
-        The prepared.
+        The layout: hashable, so that trainings that can share prepared data are found by it.
+    """
+    return Layout(
+        data=config.data,
+        dialogues_per_step=config.train.dialogues_per_step,
+        utterance_dropout=config.train.utterance_dropout,
+    )
+
+
+def prepare(corpus: Corpus, layout: Layout | Config, standardizer: Standardizer | None = None) -> PreparedCorpus:
+    """Splits, standardises and lays out a corpus for training and evaluation.
+
+    Args:
+        corpus: the corpus as it was loaded.
+        layout: the settings that prepared data depend on; a configuration counts by its `layout_of` alone.
+        standardizer: a standardisation fitted before, for evaluation; by default one is fitted on the training split.
+
+    Returns:
+        The prepared corpus.
 
     Raises:
         InputError: an unknown feature set, features of another width, or a row too short for a dialogue.
     """
-    corpus = hold_out_validation(corpus, config.data.validation_fraction, config.data.validation_seed)
+    if isinstance(layout, Config):
+        layout = layout_of(layout)
+    corpus = hold_out_validation(corpus, layout.data.validation_fraction, layout.data.validation_seed)
     if standardizer is None:
-        standardizer = fit_standardizer(corpus, choose_features(corpus, config.data.features), config.data.clip)
+        standardizer = fit_standardizer(corpus, choose_features(corpus, layout.data.features), layout.data.clip)
     features, available = standardize(standardizer, corpus)
-    slots = config.data.slots_per_row or int(corpus.lengths.max())
+    slots = layout.data.slots_per_row or int(corpus.lengths.max())
     longest = int(np.argmax(corpus.lengths))
     if corpus.lengths[longest] > slots:
         raise InputError(
             f"data.slots_per_row = {slots} is too short for dialogue {corpus.dialogue_names[longest]} of"
             f" {corpus.lengths[longest]} utterances: choose at least that, or 0 for the longest dialogue"
         )
-    kept = shorten(corpus.lengths, config.train.utterance_dropout)
-    training_slots = int(shorten(np.array(slots), config.train.utterance_dropout))
+    kept = shorten(corpus.lengths, layout.utterance_dropout)
+    training_slots = int(shorten(np.array(slots), layout.utterance_dropout))
     return PreparedCorpus(
         corpus=corpus,
         standardizer=standardizer,
@@ -112,7 +145,7 @@ def prepare(corpus: Corpus, config: Config, standardizer: Standardizer | None = 
         slots=slots,
         training_slots=training_slots,
         rows_per_step=choose_rows_per_step(
-            kept[corpus.dialogues_of("train")], training_slots, config.train.dialogues_per_step
+            kept[corpus.dialogues_of("train")], training_slots, layout.dialogues_per_step
         ),
         kept=kept,
     )

@@ -1,6 +1,13 @@
-"""Train the runs of one network, several at once: progress on screen, checkpoints on disk, histories in the hand."""
+"""Trains the runs of one network, several at once, with progress, checkpoints and histories on disk.
+
+FOLDER/part_0.npz ...       the loss terms and validation scores of the runs that trained together first, ...
+FOLDER/recovery_0/ ...      while they train: the last states, from which the training can be resumed
+FOLDER/recovery_0.json ...  the runs whose states these are
+FOLDER/RUN/                 the weights of one run
+"""
 
 import dataclasses
+import json
 import operator
 import shutil
 import signal
@@ -16,14 +23,28 @@ from rich.console import Console
 
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus
-from macsgr_jax.files import write_npz
+from macsgr_jax.errors import InputError
+from macsgr_jax.files import write_json, write_npz
 from macsgr_jax.losses import TERMS
 from macsgr_jax.runs.interruption import Interrupted, StopRequests
-from macsgr_jax.runs.progress import show_progress
+from macsgr_jax.runs.progress import EpochLog, import_summary_writer, show_progress
 from macsgr_jax.runs.results import SCALARS
+from macsgr_jax.runs.tables import count_of
 from macsgr_jax.training.checkpoint import RecoveryCheckpoints, RunCheckpoints
-from macsgr_jax.training.devices import agree, fetch, is_writer, wait_for_all
-from macsgr_jax.training.loop import EpochReport, Runs, check_finite, init_runs_on_mesh, stack_hparams, train_runs
+from macsgr_jax.training.devices import RUN, agree, fetch, is_writer, make_mesh, wait_for_all
+from macsgr_jax.training.loop import (
+    EpochReport,
+    Runs,
+    check_finite,
+    init_runs_on_mesh,
+    measure_run_bytes,
+    stack_hparams,
+    train_runs,
+)
+
+# With this many runs a device is busy all the time; more of them would only take memory.
+MAX_RUNS_PER_DEVICE = 64
+MEMORY_FRACTION = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +52,9 @@ class Spec:
     """One run to train.
 
     Attributes:
-        name: of its folder of weights.
-        seed: the seed.
-        config: the settings.
+        name: the name of the folder of its weights.
+        seed: the seed of its weights, data order, dropout and sampling.
+        config: its configuration.
     """
 
     name: str
@@ -43,7 +64,7 @@ class Spec:
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """What one run did.
+    """The numbers of one run, by epoch.
 
     Attributes:
         terms: f32[epochs, terms], the mean of each loss term of `losses.TERMS`.
@@ -56,7 +77,7 @@ class History:
     seconds: float
 
     def curve(self, score: str) -> np.ndarray:
-        """A validation score by epoch: f32[epochs]."""
+        """Returns a validation score by epoch: f32[epochs]."""
         return self.validation[:, SCALARS.index(score)]
 
     @property
@@ -67,23 +88,65 @@ class History:
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """How runs are trained.
+    """How runs are trained: nothing here changes their numbers beyond rounding.
 
     Attributes:
-        console: for the progress.
-        mesh: the devices.
-        runs_at_once: runs of one program.
-        save_every: epochs between two checkpoints to resume from.
-        stop: requests to stop.
-        stop_at_divergence: raise DivergenceError where a loss is not finite; without it the run goes on, worthless.
+        runs_at_once: the number of runs that are vmapped into one program; None takes as many as fit into the memory of
+            the devices, and one on a CPU, where more gain nothing.
+        split_batch: the number of devices that share each batch; the others share the runs.
+        save_every: epochs between two checkpoints from which a training can be resumed.
+        console: the console that progress is printed on; by default nothing is printed.
+        stop: requests to stop, looked at after every epoch.
+        stop_at_divergence: whether to raise DivergenceError where a loss is not finite; otherwise the run is trained to
+            its end and counts as diverged.
+        tensorboard: whether to write TensorBoard event files beside log.csv.
     """
 
-    console: Console
-    mesh: Mesh
-    runs_at_once: int
-    save_every: int
-    stop: StopRequests
+    runs_at_once: int | None = None
+    split_batch: int = 1
+    save_every: int = 5
+    console: Console = dataclasses.field(default_factory=lambda: Console(quiet=True))
+    stop: StopRequests | None = None
     stop_at_divergence: bool = True
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises InputError where a number is too small."""
+        for name, value in (("runs-at-once", self.runs_at_once), ("save-every", self.save_every)):
+            if value is not None and value < 1:
+                raise InputError(f"--{name} must be at least 1")
+
+
+DEFAULT_EXECUTION = Execution()
+
+
+def check_execution(execution: Execution) -> Mesh:
+    """Checks that the devices and the installed packages allow an execution; compiles nothing.
+
+    Returns:
+        The mesh of the devices.
+
+    Raises:
+        InputError: the devices cannot be divided so, or a package is missing.
+    """
+    if execution.tensorboard:
+        import_summary_writer()
+    return make_mesh(execution.split_batch)
+
+
+def choose_runs_at_once(execution: Execution, mesh: Mesh, prepared: PreparedCorpus, config: Config) -> int:
+    """Returns the number of runs of one program; where that is left open, it compiles a run to measure its memory."""
+    return execution.runs_at_once or mesh.shape[RUN] * count_fitting_runs(prepared, config)
+
+
+def count_fitting_runs(prepared: PreparedCorpus, config: Config) -> int:
+    """Returns the number of runs that one device should train at once: one on a CPU, otherwise as many as fit."""
+    device = jax.local_devices()[0]
+    statistics = device.memory_stats() if device.platform != "cpu" else None
+    if not statistics:
+        return 1
+    free = MEMORY_FRACTION * statistics["bytes_limit"] - statistics["bytes_in_use"]
+    return max(1, min(MAX_RUNS_PER_DEVICE, int(free / measure_run_bytes(prepared, config))))
 
 
 def train_network(
@@ -91,54 +154,119 @@ def train_network(
     specs: Sequence[Spec],
     folder: Path,
     execution: Execution,
+    log: EpochLog,
     title: str,
     keep: Callable[[list[tuple[Spec, History]]], set[str]] | None = None,
 ) -> list[History]:
-    """Train runs that differ in their seed and in what `HParams` holds; those that are finished are read instead.
+    """Trains runs that differ in their seed and in traced settings; those that are finished are read instead.
 
     Args:
-        prepared: the data.
+        prepared: the prepared corpus.
         specs: the runs.
-        folder: for checkpoints, weights and histories.
-        execution: how.
-        title: heads the progress.
-        keep: called with all finished runs; the names of those whose weights are kept, by default all.
+        folder: the folder for checkpoints, weights and histories.
+        execution: how they are trained.
+        log: the log of their epochs.
+        title: the text in front of each line of progress.
+        keep: called with all finished runs, returns the names of those whose weights are kept; by default all are.
 
     Returns:
-        What each run did.
+        The history of each run.
 
     Raises:
+        InputError: a state to resume from belongs to another number of runs per program.
         Interrupted: a stop was requested; everything up to it is saved.
         DivergenceError: see `Execution`.
     """
-    size = min(execution.runs_at_once, len(specs))
-    finished: list[tuple[Spec, History]] = []
-    for number, first in enumerate(range(0, len(specs), size)):
-        chunk = list(specs[first : first + size])
-        part = folder / f"part_{number}.npz"
-        if not part.is_file():
-            heading = f"{title} {chunk[0].name}" + (f" to {chunk[-1].name}" if len(chunk) > 1 else "")
-            # Filled up, so that the last program has the shape of the others.
-            together = chunk + chunk[:1] * (size - len(chunk))
-            runs, histories = _train_together(prepared, together, folder / f"recovery_{number}", execution, heading)
-            candidates = finished + list(zip(chunk, histories, strict=False))
-            kept = {spec.name for spec in specs} if keep is None else keep(candidates)
-            _save_weights(folder, chunk, histories, fetch((runs.state.params, runs.best_params)), kept)
-            if is_writer():
-                _save_part(part, histories[: len(chunk)])
-            wait_for_all("runs finished")
-        finished += zip(chunk, _load_part(part), strict=True)
+    mesh = check_execution(execution)
+    histories = load_histories(folder, specs)
+    first = _count_parts(folder)
+    if len(histories) < len(specs):
+        size = min(choose_runs_at_once(execution, mesh, prepared, specs[0].config), len(specs))
+    while len(histories) < len(specs):
+        remaining = [spec for spec in specs if spec.name not in histories]
+        number = _count_parts(folder)
+        recovery = folder / f"recovery_{number}"
+        chunk, together = _choose_together(remaining, size, recovery, execution, mesh)
+        heading = f"{title} {chunk[0].name}" + (f" to {chunk[-1].name}" if len(chunk) > 1 else "")
+        programs_left = -(-(len(remaining) - len(chunk)) // size)
+        later = None if number > first else programs_left * chunk[0].config.train.epochs
+        runs, trained = _train_together(prepared, together, recovery, execution, mesh, log, heading, later)
+        finished = [(spec, histories[spec.name]) for spec in specs if spec.name in histories]
+        finished += zip(chunk, trained, strict=False)
+        kept = {spec.name for spec in specs} if keep is None else keep(finished)
+        _save_weights(folder, chunk, trained, fetch((runs.state.params, runs.best_params)), kept)
         if is_writer():
-            shutil.rmtree(folder / f"recovery_{number}", ignore_errors=True)
+            _save_part(folder / f"part_{number}.npz", chunk, trained[: len(chunk)])
+        wait_for_all("runs finished")
+        histories = load_histories(folder, specs)
+        if is_writer():
+            _forget_recovery(recovery)
             if keep is not None:
                 _forget_weights(folder, {spec.name for spec, _ in finished} - keep(finished))
-    return [history for _, history in finished]
+    return [histories[spec.name] for spec in specs]
+
+
+def _choose_together(
+    remaining: Sequence[Spec], size: int, recovery: Path, execution: Execution, mesh: Mesh
+) -> tuple[list[Spec], list[Spec]]:
+    """Chooses the runs to train next, and fills them up with copies so that all programs have one shape.
+
+    A state to resume from decides where the number of runs at once is left open.
+    """
+    chunk = list(remaining[:size])
+    stored = _read_recovery(recovery)
+    if stored is None or (stored["runs"] == [spec.name for spec in chunk] and stored["states"] == _pad(size, mesh)):
+        together = chunk + chunk[:1] * (size - len(chunk))
+        if is_writer() and stored is None:
+            recovery.parent.mkdir(parents=True, exist_ok=True)
+            names = [spec.name for spec in chunk]
+            write_json(recovery.with_suffix(".json"), {"runs": names, "states": _pad(size, mesh)})
+        return chunk, together
+    names, states = stored["runs"], stored["states"]
+    chunk = [spec for spec in remaining if spec.name in names]
+    if execution.runs_at_once is None and len(chunk) == len(names) and _pad(states, mesh) == states:
+        return chunk, chunk + chunk[:1] * (states - len(chunk))
+    advice = f"resume with --runs-at-once {len(names)}"
+    if _pad(len(names), mesh) != states:
+        advice += f" on a number of devices that divides {states}"
+    raise InputError(
+        f"--resume: {recovery} holds the state of {count_of(len(names), 'run')} in one program, and now"
+        f" {count_of(min(size, len(remaining)), 'run')} would be: {advice}, or replace everything with --overwrite"
+    )
+
+
+def _pad(runs: int, mesh: Mesh) -> int:
+    """Returns the number of states of a program: its runs are padded to a multiple of the devices."""
+    return -(-runs // mesh.shape[RUN]) * mesh.shape[RUN]
+
+
+def _read_recovery(recovery: Path) -> dict[str, Any] | None:
+    """Returns which runs a recovery folder holds the states of; None where there is no state."""
+    description = recovery.with_suffix(".json")
+    if not description.is_file() or not recovery.is_dir():
+        return None
+    if not any(path.name.isdecimal() for path in recovery.iterdir()):
+        return None
+    stored: dict[str, Any] = json.loads(description.read_text(encoding="utf-8"))
+    return stored
+
+
+def _forget_recovery(recovery: Path) -> None:
+    shutil.rmtree(recovery, ignore_errors=True)
+    recovery.with_suffix(".json").unlink(missing_ok=True)
 
 
 def _train_together(
-    prepared: PreparedCorpus, specs: Sequence[Spec], folder: Path, execution: Execution, title: str
+    prepared: PreparedCorpus,
+    specs: Sequence[Spec],
+    folder: Path,
+    execution: Execution,
+    mesh: Mesh,
+    log: EpochLog,
+    title: str,
+    later_epochs: int | None,
 ) -> tuple[Runs, list[History]]:
-    """The last state of some runs, and what they did."""
+    """Trains runs as one program; returns their last state and their histories."""
     config, seeds = specs[0].config, [spec.seed for spec in specs]
     numbers = stack_hparams([spec.config for spec in specs], prepared)
     epochs = config.train.epochs
@@ -147,49 +275,60 @@ def _train_together(
         "validation": np.full((len(specs), epochs, len(SCALARS)), np.nan, np.float32),
         "seconds": np.zeros(1),
     }
+    names = list(dict.fromkeys((spec.name, spec.seed) for spec in specs))  # The copies come last.
     start_time = time.perf_counter()
-    stopping = agree(execution.stop.received is not None)
+    stopping = _agree_to_stop(execution)
     if stopping:
         raise _interrupt(execution, f"{title}: stopped before its first epoch")
-    with RecoveryCheckpoints(folder) as recovery, show_progress(execution.console, title, epochs) as show:
-        start = _resume(recovery, prepared, specs, history, execution)
+    with RecoveryCheckpoints(folder) as recovery:
+        start = _resume(recovery, prepared, specs, history, execution, mesh)
         before = float(history["seconds"][0])
+        with (
+            log.open(names, history, start[0] if start else 0) as log_epoch,
+            show_progress(execution.console, title, epochs, later_epochs) as show,
+        ):
 
-        def on_epoch(report: EpochReport) -> None:
-            history["terms"][:, report.epoch - 1] = np.stack([report.terms[name].mean(axis=1) for name in TERMS], 1)
-            history["validation"][:, report.epoch - 1] = np.stack([report.validation[name] for name in SCALARS], 1)
-            history["seconds"][0] = before + time.perf_counter() - start_time
-            if execution.stop_at_divergence:
-                check_finite(report, seeds)
-            show(report)
+            def on_epoch(report: EpochReport) -> None:
+                history["terms"][:, report.epoch - 1] = np.stack([report.terms[name].mean(axis=1) for name in TERMS], 1)
+                history["validation"][:, report.epoch - 1] = np.stack([report.validation[name] for name in SCALARS], 1)
+                history["seconds"][0] = before + time.perf_counter() - start_time
+                log_epoch(report.epoch)
+                if execution.stop_at_divergence:
+                    check_finite(report, seeds)
+                show(report)
 
-        def wants_state(epoch: int) -> bool:
-            nonlocal stopping
-            stopping = agree(execution.stop.received is not None)
-            return epoch < epochs and (stopping or epoch % execution.save_every == 0)
+            def wants_state(epoch: int) -> bool:
+                nonlocal stopping
+                stopping = _agree_to_stop(execution)
+                return epoch < epochs and (stopping or epoch % execution.save_every == 0)
 
-        def on_state(epoch: int, runs: Runs) -> None:
-            recovery.save(epoch, {"runs": runs, "history": history})
-            if stopping:
-                raise _interrupt(execution, f"{title}: stopped after epoch {epoch} of {epochs}")
+            def on_state(epoch: int, runs: Runs) -> None:
+                recovery.save(epoch, {"runs": runs, "history": history})
+                if stopping:
+                    raise _interrupt(execution, f"{title}: stopped after epoch {epoch} of {epochs}")
 
-        runs = train_runs(
-            prepared,
-            config,
-            seeds,
-            numbers,
-            on_epoch=on_epoch,
-            on_state=on_state,
-            wants_state=wants_state,
-            start=start,
-            mesh=execution.mesh,
-        )
+            runs = train_runs(
+                prepared,
+                config,
+                seeds,
+                numbers,
+                on_epoch=on_epoch,
+                on_state=on_state,
+                wants_state=wants_state,
+                start=start,
+                mesh=mesh,
+            )
     parts = zip(history["terms"], history["validation"], strict=True)
     return runs, [History(terms, validation, float(history["seconds"][0])) for terms, validation in parts]
 
 
+def _agree_to_stop(execution: Execution) -> bool:
+    return agree(execution.stop is not None and execution.stop.received is not None)
+
+
 def _interrupt(execution: Execution, message: str) -> Interrupted:
-    return Interrupted(message, execution.stop.received or signal.SIGTERM)
+    received = execution.stop.received if execution.stop else None
+    return Interrupted(message, received or signal.SIGTERM)
 
 
 def _resume(
@@ -198,11 +337,12 @@ def _resume(
     specs: Sequence[Spec],
     history: dict[str, np.ndarray],
     execution: Execution,
+    mesh: Mesh,
 ) -> tuple[int, Runs] | None:
-    """The state to go on from, its history put into `history`; None where there is no checkpoint."""
+    """Reads the state to resume from, and its history into `history`; returns None where there is no checkpoint."""
     if recovery.is_empty():
         return None
-    like = init_runs_on_mesh(prepared, specs[0].config, [spec.seed for spec in specs], mesh=execution.mesh)
+    like = init_runs_on_mesh(prepared, specs[0].config, [spec.seed for spec in specs], mesh=mesh)
     epoch, state, notices = recovery.restore({"runs": like, "history": history})
     for notice in notices:
         execution.console.print(f"note: {notice}", highlight=False, soft_wrap=True)
@@ -214,14 +354,14 @@ def _resume(
 def _save_weights(
     folder: Path, specs: Sequence[Spec], histories: Sequence[History], weights: tuple[Any, Any], kept: set[str]
 ) -> None:
-    """The last and the best weights of each run; `weights` has the runs in front."""
+    """Writes the last and the best weights of each run; `weights` has the runs in front."""
     if not is_writer():
         return
-    for place, (spec, history) in enumerate(zip(specs, histories, strict=False)):
+    for index, (spec, history) in enumerate(zip(specs, histories, strict=False)):
         if spec.name not in kept:
             continue
-        last, best = (jax.tree.map(operator.itemgetter(place), params) for params in weights)
-        shutil.rmtree(folder / spec.name, ignore_errors=True)  # Half of it, where an earlier try was killed.
+        last, best = (jax.tree.map(operator.itemgetter(index), params) for params in weights)
+        shutil.rmtree(folder / spec.name, ignore_errors=True)  # A part of it, where an earlier attempt was killed.
         with RunCheckpoints(folder / spec.name) as checkpoints:
             for epoch, params in sorted({len(history.terms): last, history.best_epoch: best}.items()):
                 checkpoints.save(epoch, params, float(history.curve("waf1")[epoch - 1]))
@@ -232,11 +372,12 @@ def _forget_weights(folder: Path, names: set[str]) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def _save_part(path: Path, histories: Sequence[History]) -> None:
-    """The histories of runs that trained together, as one file."""
+def _save_part(path: Path, specs: Sequence[Spec], histories: Sequence[History]) -> None:
+    """Writes the histories of runs that trained together as one file."""
     write_npz(
         path,
         {
+            "runs": np.array([spec.name for spec in specs]),
             "terms": np.stack([history.terms for history in histories]),
             "validation": np.stack([history.validation for history in histories]),
             "seconds": np.array([history.seconds for history in histories]),
@@ -244,7 +385,29 @@ def _save_part(path: Path, histories: Sequence[History]) -> None:
     )
 
 
-def _load_part(path: Path) -> list[History]:
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-        columns = (arrays["terms"], arrays["validation"], arrays["seconds"])
-        return [History(terms, validation, float(seconds)) for terms, validation, seconds in zip(*columns, strict=True)]
+def _count_parts(folder: Path) -> int:
+    number = 0
+    while (folder / f"part_{number}.npz").is_file():
+        number += 1
+    return number
+
+
+def load_histories(folder: Path, specs: Sequence[Spec]) -> dict[str, History]:
+    """Reads the histories of the finished runs in a folder.
+
+    Args:
+        folder: the folder of `train_network`.
+        specs: the runs; files of version 0.1 do not name theirs, and hold them in this order.
+
+    Returns:
+        The name of each finished run -> its history.
+    """
+    histories: dict[str, History] = {}
+    for number in range(_count_parts(folder)):
+        with open(folder / f"part_{number}.npz", "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            columns = [arrays[name] for name in ("terms", "validation", "seconds")]
+            first = len(histories)
+            names = arrays["runs"].tolist() if "runs" in arrays else [spec.name for spec in specs[first:]]
+        for name, terms, validation, seconds in zip(names, *columns, strict=False):
+            histories[name] = History(terms, validation, float(seconds))
+    return histories

@@ -1,10 +1,9 @@
-"""The folder of a run: what is in it decides whether it is begun, gone on with, or left alone.
+"""The folder of a run: its contents decide whether the run begins, is resumed, or is left alone.
 
-OUT/run.json       what the run is; written first
-OUT/results.json   what it reached; written last
+OUT/run.json       the identity of the run: corpus, seeds and settings; written first
+OUT/results.json   its scores; a run that has them is finished
 """
 
-import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -17,28 +16,45 @@ from macsgr_jax.training.devices import is_writer, wait_for_all
 
 RUN_FILE, RESULTS_FILE = "run.json", "results.json"
 TEMPERATURES_FILE = "temperatures.json"  # Beside the weights: seed -> temperature fitted on the validation split.
+# Version 0.1 took the execution for a part of the run.
+EXECUTION_KEYS = ("runs_at_once", "devices")
 
 
 def is_finished(out: Path) -> bool:
-    """Whether the run in the folder has its results."""
+    """Returns whether the run in the folder has its results."""
     return (out / RESULTS_FILE).is_file()
 
 
-def open_folder(out: Path, identity: dict[str, Any], outputs: tuple[str, ...], resume: bool, overwrite: bool) -> bool:
-    """Make the folder ready for a run, or for going on with it.
-
-    Args:
-        out: the folder.
-        identity: what the run is; a run goes on only where it is the same.
-        outputs: files and folders that a run leaves besides, and that `overwrite` removes.
-        resume: go on with the run that is there; begin if there is none.
-        overwrite: remove the run that is there.
-
-    Returns:
-        Whether there is anything left to do.
+def read_results(out: Path) -> dict[str, Any]:
+    """Reads the results file of a finished run.
 
     Raises:
-        InputError: the folder cannot be written, holds another run, or holds one and neither flag is given.
+        InputError: there is none, or it is damaged.
+    """
+    path = out / RESULTS_FILE
+    try:
+        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: {out} is not the folder of a finished run") from None
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}): train again") from None
+    return results
+
+
+def is_to_train(out: Path, identity: dict[str, Any], resume: bool, overwrite: bool) -> bool:
+    """Checks whether a run may be trained into a folder, without changing anything.
+
+    Args:
+        out: the folder of the run.
+        identity: the corpus, the seeds and the settings of the run; it is resumed only where they are the same.
+        resume: whether to resume the run that is there; it begins if there is none.
+        overwrite: whether to replace the run that is there.
+
+    Returns:
+        Whether there is anything left to train; False for a finished run of this identity.
+
+    Raises:
+        InputError: the folder holds another run, or holds one and neither flag is given.
     """
     if resume and overwrite:
         raise InputError("--resume and --overwrite contradict each other: give one of them")
@@ -47,24 +63,37 @@ def open_folder(out: Path, identity: dict[str, Any], outputs: tuple[str, ...], r
         _compare(_read_identity(out / RUN_FILE), identity, out)
     elif not overwrite and out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
         state = "a finished run" if finished else "an interrupted run" if begun else "other files"
-        advice = "" if finished or not begun else "go on with --resume, "
+        advice = "" if finished or not begun else "resume it with --resume, "
         raise InputError(
             f"--out {out} is not empty, it holds {state}: {advice}choose another folder, or replace a run with"
             " --overwrite"
         )
     wait_for_all("folder looked at")
-    if begun and resume and finished:
-        return False
+    return not (begun and resume and finished)
+
+
+def begin_folder(out: Path, identity: dict[str, Any], outputs: tuple[str, ...], resume: bool) -> None:
+    """Makes the folder of a run that `is_to_train` allows: empty of an earlier run unless that one is resumed.
+
+    Args:
+        out: the folder of the run.
+        identity: see `is_to_train`; written into run.json.
+        outputs: the other files and folders of a run, which are removed unless it is resumed.
+        resume: whether to keep the run that is there.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
     if is_writer():
-        _make(out, (RESULTS_FILE, RUN_FILE, *outputs), keep=begun and resume)
-        if not (begun and resume):
+        keep = resume and (out / RUN_FILE).is_file()
+        _make(out, (RESULTS_FILE, RUN_FILE, *outputs), keep)
+        if not keep:
             write_json(out / RUN_FILE, identity)
     wait_for_all("folder ready")
-    return True
 
 
 def _make(out: Path, outputs: tuple[str, ...], keep: bool) -> None:
-    """Make the folder, without the temporary files of a killed run and, unless it is kept, without the run."""
+    """Makes the folder, without the temporary files of a killed run and, unless it is kept, without the run."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in outputs:  # The results come first: from then on the folder holds no finished run.
@@ -79,16 +108,31 @@ def _make(out: Path, outputs: tuple[str, ...], keep: bool) -> None:
 
 
 def _read_identity(path: Path) -> Any:
-    """What the run was; settings that are newer than it have their defaults, with which nothing changes."""
+    """Reads the identity of a run, also of version 0.1; settings that are newer than the run have their defaults."""
     try:
         identity = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"--resume: {path} is damaged ({error}): replace the run with --overwrite") from None
-    networks = identity.get("networks", {}) if isinstance(identity, dict) else {}
-    for name, settings in networks.items():
-        with contextlib.suppress(InputError):  # What is not known any more is named as different.
-            networks[name] = to_json(from_json(settings))
+    if not isinstance(identity, dict):
+        return identity
+    for name in EXECUTION_KEYS:
+        identity.pop(name, None)
+    if "points" in identity and isinstance(identity["seeds"], int):
+        identity["seeds"] = list(range(identity["seeds"]))
+    networks = identity.get("networks", {})
+    for name in networks:
+        networks[name] = _renew(networks[name])
+    if "config" in identity:
+        identity["config"] = _renew(identity["config"])
     return identity
+
+
+def _renew(settings: Any) -> Any:
+    """Returns stored settings as this version writes them, so that what it does not know is a difference."""
+    try:
+        return to_json(from_json(settings))
+    except InputError:
+        return settings
 
 
 def _compare(stored: Any, wanted: dict[str, Any], out: Path) -> None:

@@ -1,15 +1,17 @@
-"""The results file: what a run was, and what it reached. The schema is documented in docs/results.md."""
+"""The results file: the description of a run and its scores. docs/results.md documents the schema."""
 
 import dataclasses
 import importlib.metadata
 import platform
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from macsgr_jax import __version__
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import SPLITS, Corpus
 from macsgr_jax.data.dataset import PreparedCorpus
@@ -24,16 +26,16 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "jraph", "ott-jax", "orbax-checkpo
 
 @dataclasses.dataclass(frozen=True)
 class SeedResult:
-    """What one seed reached.
+    """The scores and curves of one seed.
 
     Attributes:
         seed: the seed.
         epoch: the epoch of the weights that were evaluated.
         validation: scores of the validation split, as `score_counts` makes them.
         test: scores of the test split.
-        curves: the mean of each loss term and the validation WAF1, a value an epoch.
+        curves: the mean of each loss term and the validation WAF1, one value per epoch.
         seconds: wall-clock time.
-        parameters: weights and prototypes, counted.
+        parameters: the number of trained parameters, prototypes included.
     """
 
     seed: int
@@ -46,10 +48,10 @@ class SeedResult:
 
 
 def score_counts(counts: Counts, label_names: tuple[str, ...]) -> dict[str, Any]:
-    """The scores of a split as plain values.
+    """Computes the scores of a split as plain values.
 
     Args:
-        counts: summed over the split.
+        counts: the counts of the split.
         label_names: the C emotions.
 
     Returns:
@@ -67,7 +69,7 @@ def score_counts(counts: Counts, label_names: tuple[str, ...]) -> dict[str, Any]
 
 
 def summarize_seeds(results: list[SeedResult]) -> dict[str, Any]:
-    """Mean and sample standard deviation over the seeds of every scalar and of every class's F1 and recall."""
+    """Computes mean and sample standard deviation over the seeds of every score, and of F1 and recall by class."""
 
     def over_seeds(split: str) -> dict[str, Any]:
         runs = [getattr(result, split) for result in results]
@@ -86,7 +88,7 @@ def summarize_seeds(results: list[SeedResult]) -> dict[str, Any]:
 
 
 def describe_corpus(corpus: Corpus, path: Path | None) -> dict[str, Any]:
-    """Name, place, hash, splits and notices of a corpus."""
+    """Returns name, path, hash, labels, splits and notices of a corpus; the path is null where it was generated."""
     return {
         "name": corpus.name,
         "path": None if path is None else str(path),
@@ -101,7 +103,7 @@ def describe_corpus(corpus: Corpus, path: Path | None) -> dict[str, Any]:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Versions and device."""
+    """Returns the versions of the packages and the devices."""
     device = jax.devices()[0]
     return {
         "versions": {
@@ -113,12 +115,12 @@ def describe_machine() -> dict[str, Any]:
 
 
 def describe_command() -> list[str]:
-    """The command line; how often a run was interrupted and gone on with is no part of it."""
+    """Returns the command line without --resume, so that an interrupted run gives the same results file."""
     return [Path(sys.argv[0]).name, *(argument for argument in sys.argv[1:] if argument != "--resume")]
 
 
 def describe_network(prepared: PreparedCorpus, config: Config, results: list[SeedResult]) -> dict[str, Any]:
-    """One network's part of the results file: its configuration and its seeds."""
+    """Returns one network's part of the results file: its configuration and its seeds."""
     return {
         "features": {modality: list(names) for modality, names in prepared.standardizer.feature_sets.items()},
         "config": to_json(config),
@@ -133,23 +135,28 @@ def describe_network(prepared: PreparedCorpus, config: Config, results: list[See
     }
 
 
-def assemble(corpus: dict[str, Any], networks: dict[str, dict[str, Any]], reference: dict[str, Any]) -> dict[str, Any]:
-    """The whole results file.
+def assemble(
+    corpus: dict[str, Any],
+    networks: dict[str, dict[str, Any]],
+    references: Mapping[str, Mapping[str, float]],
+) -> dict[str, Any]:
+    """Assembles the results file.
 
     Args:
-        corpus: of `describe_corpus`.
-        networks: name -> of `describe_network`; "full" is the network of all modalities.
-        reference: name -> scores to compare with, such as the best possible ones of the synthetic corpus.
+        corpus: the description of `describe_corpus`.
+        networks: name -> description of `describe_network`; "full" is the network of all modalities.
+        references: name -> scores to compare with, such as the best possible ones of the synthetic corpus.
 
     Returns:
         Plain values.
     """
     return {
         "schema": SCHEMA,
+        "version": __version__,
         "command": describe_command(),
         "corpus": corpus,
         **describe_machine(),
-        "reference": reference,
+        "reference": {name: dict(scores) for name, scores in references.items()},
         "networks": networks,
     }
 

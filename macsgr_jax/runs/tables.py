@@ -8,17 +8,32 @@ HEADS = {"waa": "WAA", "waf1": "WAF1", "macro_f1": "macro-F1", "uar": "UAR", "nl
 NOT_PERCENT = ("nll",)
 
 
+def count_of(number: int, noun: str, plural: str = "") -> str:
+    """Returns a number with its noun, such as "1 utterance" or "2 utterances"."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def format_mean(mean: float, std: float, digits: int = 1) -> str:
+    """Returns mean ± standard deviation as text."""
+    return f"{mean:.{digits}f} ± {std:.{digits}f}"
+
+
 def show_score(name: str, value: dict[str, Any]) -> str:
-    """Mean and standard deviation of a score, in percent where it is a share."""
+    """Returns mean ± standard deviation of a score as text, in percent where it is a fraction.
+
+    Args:
+        name: the name of the score, such as waf1.
+        value: its `mean` and `std`, of a results file; null where a run diverged.
+    """
     if value["mean"] is None:
         return "diverged"
     if name in NOT_PERCENT:
-        return f"{value['mean']:.3f} ± {value['std']:.3f}"
-    return f"{100 * value['mean']:.1f} ± {100 * value['std']:.1f}"
+        return format_mean(value["mean"], value["std"], digits=3)
+    return format_mean(100 * value["mean"], 100 * value["std"])
 
 
 def score_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the main table: the test scores of every network, then what they are compared with.
+    """Returns head and rows of the main table: the test scores of every network, then the references.
 
     Args:
         results: a results file.
@@ -36,7 +51,7 @@ def score_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def class_rows(network: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the table by emotion: accuracy (recall) and F1 on the test split.
+    """Returns head and rows of the table by emotion: accuracy (recall) and F1 on the test split.
 
     Args:
         network: a network's part of the results file.
@@ -58,7 +73,7 @@ def class_rows(network: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def describe_outcome(results: dict[str, Any]) -> list[str]:
-    """What the tables do not say at a glance: padding, and the share of the best possible score where that is known."""
+    """Returns sentences on the padding, and on the best possible score where that is known."""
     full = results["networks"]["full"]
     lines = [f"{100 * full['batch']['padding_share']:.1f} % of the slots of a training epoch are padding"]
     if "best possible" in results["reference"]:
@@ -69,7 +84,7 @@ def describe_outcome(results: dict[str, Any]) -> list[str]:
 
 
 def as_screen_table(head: list[str], rows: list[list[str]]) -> Table:
-    """A table for rich."""
+    """Returns a table that rich prints."""
     table = Table()
     for index, name in enumerate(head):
         table.add_column(name, no_wrap=index == 0, justify="left" if index == 0 else "right")
@@ -79,12 +94,12 @@ def as_screen_table(head: list[str], rows: list[list[str]]) -> Table:
 
 
 def as_markdown_table(head: list[str], rows: list[list[str]]) -> str:
-    """A table for Markdown."""
+    """Returns a table as Markdown."""
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
 
 
 def write_report(results: dict[str, Any]) -> str:
-    """report.md: the tables, the figures, and what was run.
+    """Writes report.md: the tables, the figures, and how they were made.
 
     Args:
         results: a results file.
@@ -94,7 +109,7 @@ def write_report(results: dict[str, Any]) -> str:
     """
     corpus, full = results["corpus"], results["networks"]["full"]
     splits = ", ".join(
-        f"{split} {size['dialogues']} dialogues of {size['utterances']} utterances"
+        f"{split} {count_of(size['dialogues'], 'dialogue')} of {count_of(size['utterances'], 'utterance')}"
         for split, size in corpus["splits"].items()
     )
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
@@ -104,8 +119,8 @@ def write_report(results: dict[str, Any]) -> str:
     notices = "".join(f"- {notice}\n" for notice in corpus["notices"])
     return f"""# MA-CMU-SGRNet on {corpus["name"]}
 
-Percent, mean ± standard deviation over {len(full["seeds"])} seeds; NLL in nats. The weights are those of the {chosen};
-the test split was read once, after training.
+Percent, mean ± standard deviation over {count_of(len(full["seeds"]), "seed")}; NLL in nats. The weights are
+those of the {chosen}; the test split was read once, after training.
 
 {as_markdown_table(*score_rows(results))}
 
@@ -123,7 +138,7 @@ the test split was read once, after training.
 - corpus: {corpus["path"] or "generated"}, sha256 {corpus["sha256"]}
 - splits: {splits}
 - features: {"; ".join(f"{modality}: {', '.join(names)}" for modality, names in full["features"].items())}
-- batches: {batch["steps_per_epoch"]} steps an epoch, {batch["rows_per_step"]} rows of {batch["slots_per_row"]} slots
+- batches: {batch["steps_per_epoch"]} steps per epoch, {batch["rows_per_step"]} rows of {batch["slots_per_row"]} slots
 - {full["seeds"][0]["parameters"]} parameters; {versions}; {device["count"]} x {device["kind"]} ({device["platform"]})
 {notices}"""
 

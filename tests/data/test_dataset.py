@@ -1,15 +1,17 @@
 """A corpus made ready: split, standardised on its training split alone, laid out in rows."""
 
 import dataclasses
+from typing import Annotated, Any, get_args, get_origin
 
+import jax
 import numpy as np
 import pytest
 
 from macsgr_jax.config import Config, TrainConfig
 from macsgr_jax.data.corpus import SPLITS, Corpus
-from macsgr_jax.data.dataset import prepare
+from macsgr_jax.data.dataset import Layout, PreparedCorpus, layout_of, prepare
 from macsgr_jax.errors import InputError
-from macsgr_jax.overrides import override
+from macsgr_jax.overrides import override, setting_names
 from tests.testing.corpora import LENGTHS, make_corpus
 
 # Every utterance is in every epoch.
@@ -22,6 +24,66 @@ def change_features(corpus: Corpus, split: str) -> Corpus:
     for values in features.values():
         values[corpus.utterances_of(split)] = 100 + 7 * values[corpus.utterances_of(split)]
     return dataclasses.replace(corpus, features=features)
+
+
+def other_values(kind: Any, value: Any) -> list[str]:
+    """Returns other values of a setting, as text; sizes and heads have to fit, so that one may be refused."""
+    if isinstance(value, bool):
+        return [str(not value)]
+    if isinstance(value, str):
+        return [choice for choice in get_args(kind) if choice != value]
+    if isinstance(value, tuple):
+        return ["text_small"]
+    if isinstance(value, int):
+        return [str(value + 7), str(2 * value), str(value // 2)]
+    return [str(value / 2 if value else 0.25)]
+
+
+def change_setting(config: Config, name: str) -> Config:
+    """The configuration with another value of one setting."""
+    kind, value = next((kind, value) for known, kind, value in setting_names(config) if known == name)
+    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    for text in other_values(kind, value):
+        try:
+            return override(config, [f"{name}={text}"])
+        except InputError:
+            continue
+    raise AssertionError(f"no other value of {name} is accepted")
+
+
+def list_arrays(prepared: PreparedCorpus) -> dict[str, np.ndarray]:
+    """Everything that a training takes from its prepared data."""
+    utterances = jax.tree_util.tree_flatten_with_path(prepared.utterances)[0]
+    return {
+        **{jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in utterances},
+        **prepared.standardizer.to_arrays(),
+        "split": prepared.corpus.split,
+        "kept": prepared.kept,
+        "training rows": prepared.epoch_rows(np.random.default_rng(0)),
+        **{split: prepared.evaluation_rows(split) for split in SPLITS},
+    }
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in setting_names(Config())])
+def test_prepared_data_depend_on_the_layout_alone(name: str) -> None:
+    """A setting changes what `prepare` returns exactly if it changes the layout: one definition of the dependency."""
+    corpus = make_corpus(lengths=(4, 3, 6, 2, 5, 3, 4, 2), splits=("train",) * 7 + ("test",))
+    config = override(Config(), ["data.validation_fraction=0.4", "data.clip=1", "train.dialogues_per_step=3"])
+    changed = change_setting(config, name)
+    assert changed != config
+    before, after = list_arrays(prepare(corpus, config)), list_arrays(prepare(corpus, changed))
+    same = before.keys() == after.keys() and all(np.array_equal(before[key], after[key]) for key in before)
+    assert same == (layout_of(changed) == layout_of(config))
+
+
+def test_a_layout_is_a_key_and_prepares_like_its_config() -> None:
+    config = override(Config(), ["train.utterance_dropout=0.25", "data.features=text_small"])
+    layout = layout_of(config)
+    assert isinstance(layout, Layout) and {layout: 1}[layout_of(override(config, ["model.dropout=0.1"]))] == 1
+    first, second = list_arrays(prepare(make_corpus(), config)), list_arrays(prepare(make_corpus(), layout))
+    assert first.keys() == second.keys()
+    for key, values in first.items():
+        np.testing.assert_array_equal(second[key], values)
 
 
 @pytest.mark.parametrize("split", SPLITS)
