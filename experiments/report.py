@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from experiments.paper.artifact import has_rows, render_markdown, render_parts
-from experiments.paper.formatting import format_percent, format_reported, format_seeds
+from experiments.paper.formatting import format_percent, format_reported
 from experiments.paper.reported_numbers import SCORES
 from experiments.paper.variants import FULL
 from macsgr_jax.cli.common import make_console, run_script
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_text
-from macsgr_jax.runs.tables import as_markdown_table
+from macsgr_jax.runs.tables import as_markdown_table, count_of
 
 BEGIN, END = "<!-- headline: begin -->", "<!-- headline: end -->"
 # Tables and figures in this order, by the beginnings of their names.
@@ -161,8 +161,8 @@ def describe_artifact(name: str, artifact: dict[str, Any]) -> str:
     """Describes in one line on what an artifact was made."""
     corpora = ", ".join(f"{one['name']} (sha256 {one['sha256'][:12]}...)" for one in artifact["corpora"].values())
     versions = ", ".join(f"{package} {artifact['versions'][package]}" for package in ("python", "jax", "flax"))
-    made = f"{artifact['date']}, {format_seeds(artifact['seeds'])}, {corpora}, {versions}, {artifact['device']['kind']}"
-    return f"{made}; numbers in [{name}.json]({name}.json)."
+    seeds, device = count_of(artifact["seeds"], "seed"), artifact["device"]["kind"]
+    return f"{artifact['date']}, {seeds}, {corpora}, {versions}, {device}; numbers in [{name}.json]({name}.json)."
 
 
 def title_of(name: str, artifact: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.paper.formatting import format_seeds
 from experiments.paper.study import NetworkCache, StudyOptions
 from experiments.paper.variants import list_differences
 from macsgr_jax.cli.common import make_console
@@ -16,7 +15,7 @@ from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json, write_text
 from macsgr_jax.presets import DEFAULT
 from macsgr_jax.runs.results import describe_corpus, describe_machine
-from macsgr_jax.runs.tables import as_markdown_table, as_screen_table
+from macsgr_jax.runs.tables import as_markdown_table, as_screen_table, count_of
 
 # Paths of one machine are replaced by these words in recorded commands.
 PLACEHOLDERS = {"--corpora": "CORPORA", "--runs": "RUNS", "--results": "RESULTS"}
@@ -188,7 +187,7 @@ def render_markdown(artifact: dict[str, Any]) -> str:
     lines = [
         f"# {artifact['title']}",
         "",
-        f"Percent, mean ± standard deviation over {format_seeds(artifact['seeds'])}; {artifact['date']}, made by",
+        f"Percent, mean ± standard deviation over {count_of(artifact['seeds'], 'seed')}; {artifact['date']}, made by",
         f"`{artifact['command']}`.",
         *artifact["remarks"],
         "",

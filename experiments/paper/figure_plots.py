@@ -7,8 +7,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from experiments.paper.formatting import format_seeds
 from macsgr_jax.runs.plots import COLOURS, draw_confusion, save_figure
+from macsgr_jax.runs.tables import count_of
 
 MARKERS = "os^Dv*P"
 
@@ -138,7 +138,7 @@ def _open(artifact: dict[str, Any], width: float, height: float) -> tuple[plt.Fi
 
 
 def _close(figure: plt.Figure, artifact: dict[str, Any], remark: str, path: Path) -> None:
-    title = f"{artifact['title']}\n{format_seeds(artifact['seeds'])}; {remark}"
+    title = f"{artifact['title']}\n{count_of(artifact['seeds'], 'seed')}; {remark}"
     # At a size of ten points, a letter is about a fourteenth of an inch wide.
     width = int(14 * figure.get_figwidth())
     figure.suptitle("\n".join(textwrap.fill(line, width) for line in title.split("\n")), fontsize=10)

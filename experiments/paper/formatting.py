@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 
 from macsgr_jax.metrics import summarize
+from macsgr_jax.runs.tables import format_mean
 
 
 def format_percent(values: Sequence[float]) -> str:
     """Formats fractions, one per seed, as their mean and standard deviation in percent; a single one as its value."""
     mean, deviation = summarize(values)
-    return f"{100 * mean:.1f} ± {100 * deviation:.1f}" if len(values) > 1 else f"{100 * mean:.1f}"
+    return format_mean(100 * mean, 100 * deviation) if len(values) > 1 else f"{100 * mean:.1f}"
 
 
 def format_number(values: Sequence[float]) -> str:
     """Formats values that are not fractions, one per seed, as their mean and standard deviation."""
     mean, deviation = summarize(values)
-    return f"{mean:.2f} ± {deviation:.2f}" if len(values) > 1 else f"{mean:.2f}"
+    return format_mean(mean, deviation, digits=2) if len(values) > 1 else f"{mean:.2f}"
 
 
 def format_reported(value: float | None) -> str:
@@ -25,8 +26,3 @@ def format_reported(value: float | None) -> str:
 def format_p_value(value: float | None) -> str:
     """Formats a p value; an empty cell where there was no test."""
     return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def format_seeds(seeds: int) -> str:
-    """Formats a number of seeds: "1 seed", "10 seeds"."""
-    return f"{seeds} seed{'s' * (seeds != 1)}"

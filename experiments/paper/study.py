@@ -17,15 +17,21 @@ import numpy as np
 import tyro
 
 from experiments.paper.variants import SIMPLEST
+from macsgr_jax.cli.common import make_console
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import SPLITS, Corpus, keep_dialogues
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
-from macsgr_jax.data.dataset import PreparedCorpus, prepare
+from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
 from macsgr_jax.errors import InputError
 from macsgr_jax.models import Network, build_network
 from macsgr_jax.overrides import from_json, override
 from macsgr_jax.presets import PRESETS
-from macsgr_jax.runs.evaluate import predict_split
+from macsgr_jax.runs.evaluate import UtterancePrediction, predict_split
+from macsgr_jax.runs.execution import Execution
+from macsgr_jax.runs.folder import is_finished
+from macsgr_jax.runs.interruption import StopRequests
+from macsgr_jax.runs.tables import count_of
+from macsgr_jax.runs.train import PREDICTIONS_FILE, train_and_evaluate
 from macsgr_jax.training.checkpoint import Params, load_description, load_params
 
 QUICK_SEEDS, QUICK_EPOCHS = 1, 2
@@ -98,22 +104,16 @@ class TrainedNetwork:
 
     @cached_property
     def predicted(self) -> np.ndarray:
-        """i64[S, U], the predicted classes of every seed, from predictions.csv."""
+        """i64[S, U], the predicted classes of the test split, from predictions.csv."""
         names = list(self.corpus.label_names)
         return self._read_columns("predicted", names.index).reshape(-1, len(self.utterances))
 
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """f64[S, U, C], the probabilities of every seed: of the checkpoints, or of predictions.csv without them."""
+        """f64[S, U, C], of the test split: of the checkpoints, or of predictions.csv where the folder has none."""
         if self._checkpoints.is_dir():
             return self.predict("test")
         return self._read_columns("p_", float).reshape(-1, len(self.utterances), self.corpus.num_classes)
-
-    @cached_property
-    def weights(self) -> np.ndarray:
-        """f64[S, U, M], the fusion weights of every seed, modalities sorted, from predictions.csv."""
-        values = self._read_columns("weight_", float)
-        return values.reshape(-1, len(self.utterances), values.shape[-1])
 
     @cached_property
     def config(self) -> Config:
@@ -123,7 +123,7 @@ class TrainedNetwork:
     @cached_property
     def prepared(self) -> PreparedCorpus:
         """The corpus as the network was given it; it has a validation split even where the corpus has none."""
-        return prepare(self.corpus, self.config, load_description(self._checkpoints)[1])
+        return prepare(self.corpus, layout_of(self.config), load_description(self._checkpoints)[1])
 
     @cached_property
     def flax_network(self) -> Network:
@@ -143,7 +143,7 @@ class TrainedNetwork:
         """Predicts a split with the weights of every seed.
 
         Args:
-            split: a name of SPLITS; the splits are those of `prepared`.
+            split: validation or test, of `prepared`.
 
         Returns:
             f64[S, U, C], probabilities; utterances in the corpus's order.
@@ -151,13 +151,20 @@ class TrainedNetwork:
         Raises:
             InputError: a checkpoint is missing or damaged.
         """
+        rows = set(self.prepared.corpus.utterances_of(split).tolist())
         return np.array(
             [
-                [prediction.probabilities for prediction in predict_split(self.prepared, self.config, params, split)]
-                for params in self.load_seeds()
+                [prediction.probabilities for prediction in of_seed if prediction.utterance in rows]
+                for of_seed in self._predictions
             ],
             np.float64,
         )
+
+    @cached_property
+    def _predictions(self) -> list[list[UtterancePrediction]]:
+        """The predictions of the validation and the test split by each seed."""
+        splits = ("validation", "test")
+        return [list(predict_split(self.prepared, self.config, params, *splits)) for params in self.load_seeds()]
 
     @property
     def _checkpoints(self) -> Path:
@@ -165,7 +172,7 @@ class TrainedNetwork:
 
     def _read_columns(self, prefix: str, convert: Any) -> np.ndarray:
         """Reads the columns of predictions.csv whose names begin with a prefix: [rows, columns]."""
-        with open(self.folder / "predictions.csv", encoding="utf-8", newline="") as file:
+        with open(self.folder / PREDICTIONS_FILE, encoding="utf-8", newline="") as file:
             head, *rows = csv.reader(file)
         columns = [index for index, name in enumerate(head) if name.startswith(prefix)]
         return np.array([[convert(row[index]) for index in columns] for row in rows])
@@ -269,7 +276,22 @@ class NetworkCache:
             InputError: the corpus is missing, or the folder holds a network of other settings or seeds.
             Interrupted: a stop was requested; the same command resumes.
         """
-        raise NotImplementedError
+        folder = self._runs / corpus / name_folder(variant)
+        loaded, config = self.corpus(corpus), self.config(corpus, settings)
+        console = make_console()
+        if not is_finished(folder):
+            console.print(f"{corpus}, {variant}: {count_of(self.seeds, 'seed')} into {folder}", soft_wrap=True)
+        with StopRequests() as stop:
+            results = train_and_evaluate(
+                config,
+                loaded,
+                range(self.seeds),
+                folder,
+                Execution(console=console, stop=stop),
+                corpus_path=self.path(corpus),
+                resume=True,
+            )
+        return TrainedNetwork(corpus=loaded, folder=folder, results=results)
 
 
 def name_folder(variant: str) -> str:
