@@ -1,4 +1,4 @@
-"""From masked predictions to sums, from sums to scores: accuracy, F1, recall, likelihood and calibration.
+"""Scores of masked predictions: accuracy (WAA), weighted F1 (WAF1), recall, likelihood and calibration.
 
 Everything of a split is summed before anything is divided, so that batches of any size give the scores of the split.
 """
@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 
 from macsgr_jax.errors import InputError
 from macsgr_jax.masking import masked_mean
+from macsgr_jax.weighted_f1 import f1_per_class, weighted_f1
 
 NUM_BINS = 15
 
@@ -22,9 +23,9 @@ class Calibration(NamedTuple):
     """Sums over the utterances of each of 15 equally wide bins [k/15, (k+1)/15) of the largest probability.
 
     Attributes:
-        utterances: f32[15], how many fall into the bin; 1.0 falls into the last.
+        utterances: f32[15], utterances in each bin; a probability of 1.0 falls into the last.
         confidence: f32[15], sum of their largest probabilities.
-        correct: f32[15], how many of them are classified right.
+        correct: f32[15], utterances that are classified correctly.
     """
 
     utterances: Array
@@ -33,12 +34,12 @@ class Calibration(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Sums over utterances, from which `scores` follow; those of parts add up to those of the whole.
+    """Sums over utterances, from which `scores` follow; the sums of disjoint parts add up to those of the whole.
 
     Attributes:
         confusion: i32[C, C], utterances by gold class (row) and predicted class (column).
         nll: f32[], sum of the negative log-likelihoods of the gold classes.
-        calibration: sums by confidence.
+        calibration: sums by the largest probability.
     """
 
     confusion: Array
@@ -47,10 +48,10 @@ class Counts(NamedTuple):
 
 
 def zero_counts(num_classes: int) -> Counts:
-    """The counts of no utterance at all.
+    """Returns the counts of no utterance at all.
 
     Args:
-        num_classes: C.
+        num_classes: the number C of emotions.
 
     Returns:
         Counts of zeros.
@@ -61,20 +62,20 @@ def zero_counts(num_classes: int) -> Counts:
 
 
 def add_counts(first: Counts, second: Counts) -> Counts:
-    """The counts of two disjoint sets of utterances together.
+    """Adds the counts of two disjoint sets of utterances.
 
     Args:
-        first: counts of one set.
-        second: counts of the other, with as many classes.
+        first: the counts of one set.
+        second: the counts of the other set, with the same number of classes.
 
     Returns:
-        Counts of both.
+        The counts of both sets together.
     """
     return jax.tree.map(jnp.add, first, second)
 
 
 def count(logits: ArrayLike, labels: ArrayLike, mask: ArrayLike) -> Counts:
-    """Count predictions, eq. 29, against labels where `mask` holds.
+    """Counts predictions, eq. 29, against labels where `mask` holds.
 
     Args:
         logits: f32[..., C]; anything, NaN included, where `mask` does not hold.
@@ -82,7 +83,7 @@ def count(logits: ArrayLike, labels: ArrayLike, mask: ArrayLike) -> Counts:
         mask: bool[...], True where an utterance is.
 
     Returns:
-        Counts over all leading axes together.
+        The counts over all leading axes together.
     """
     num_classes = jnp.shape(logits)[-1]
     mask = jnp.asarray(mask, bool).reshape(-1)
@@ -100,10 +101,10 @@ def count(logits: ArrayLike, labels: ArrayLike, mask: ArrayLike) -> Counts:
 
 
 def scores(counts: Counts) -> dict[str, Array]:
-    """The scores of a set of utterances, in [0, 1] but `nll`; 0 where nothing is to be divided by.
+    """Computes the scores of a set of utterances, all but `nll` in [0, 1]; a score without a denominator is 0.
 
     Args:
-        counts: sums over the utterances.
+        counts: the sums over the utterances.
 
     Returns:
         f32[] each: waa (eq. 32, plain accuracy), waf1 (eq. 33), macro_f1 (mean over the classes that occur, as gold or
@@ -116,11 +117,11 @@ def scores(counts: Counts) -> dict[str, Array]:
     predictions = jnp.sum(confusion, axis=0)
     total = jnp.sum(support)
     recall = _divide(right, support)
-    f1 = _divide(2 * right, support + predictions)
+    f1 = f1_per_class(confusion)
     calibration = counts.calibration
     return {
         "waa": _divide(jnp.sum(right), total),  # Eq. 32: the supports cancel, which leaves plain accuracy
-        "waf1": _divide(jnp.sum(support * f1), total),  # Eq. 33
+        "waf1": weighted_f1(confusion),  # Eq. 33
         "macro_f1": masked_mean(f1, support + predictions > 0),
         "uar": masked_mean(recall, support > 0),
         "nll": _divide(counts.nll, total),
@@ -133,10 +134,10 @@ def scores(counts: Counts) -> dict[str, Array]:
 
 
 def summarize(values: Sequence[float] | ArrayLike) -> tuple[float, float]:
-    """Mean and sample standard deviation of a score over runs.
+    """Computes the mean and the sample standard deviation of a score over runs.
 
     Args:
-        values: f32[S], one value a run.
+        values: f32[S], one value per run.
 
     Returns:
         The mean, and the standard deviation with S - 1 in the denominator (0.0 for a single run).
@@ -151,7 +152,7 @@ def summarize(values: Sequence[float] | ArrayLike) -> tuple[float, float]:
 
 
 def _count_by_confidence(confidence: Array, correct: Array, mask: Array) -> Calibration:
-    """Sum by bin as a masked sum, not as a scatter, whose order and so last bits vary on a GPU."""
+    """Sums per bin by a masked sum: the order of a scatter, and so its last bits, vary on a GPU."""
     bins = jnp.clip((confidence * NUM_BINS).astype(jnp.int32), 0, NUM_BINS - 1)
     member = (bins[:, None] == jnp.arange(NUM_BINS)) & mask[:, None]
     return Calibration(

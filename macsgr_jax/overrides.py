@@ -1,4 +1,4 @@
-"""Settings as text: listed, replaced one by one, stored as JSON and read again."""
+"""Configurations as text: lists settings, replaces them one by one, and converts to and from JSON."""
 
 import dataclasses
 import difflib
@@ -12,7 +12,7 @@ from macsgr_jax.errors import InputError
 
 
 def setting_names(config: Config) -> Iterator[tuple[str, Any, Any]]:
-    """Every setting as (dotted name, type, value), in the order of the classes above."""
+    """Yields every setting as (dotted name, type, value), in the order of the classes in config.py."""
     for section in dataclasses.fields(config):
         values = getattr(config, section.name)
         types = get_type_hints(type(values), include_extras=True)
@@ -21,10 +21,10 @@ def setting_names(config: Config) -> Iterator[tuple[str, Any, Any]]:
 
 
 def override(config: Config, assignments: Sequence[str]) -> Config:
-    """The configuration with some settings replaced.
+    """Replaces some settings of a configuration.
 
     Args:
-        config: where to start.
+        config: the configuration to start from.
         assignments: strings such as "model.window_past=5"; a tuple's members are separated by commas.
 
     Returns:
@@ -62,12 +62,12 @@ def _convert(name: str, text: str, kind: Any) -> Any:
 
 
 def to_json(config: Config) -> dict[str, Any]:
-    """The configuration as nested dictionaries of plain values."""
+    """Converts a configuration to nested dictionaries of plain values."""
     plain: dict[str, Any] = pydantic.TypeAdapter(Config).dump_python(config, mode="json")
     return plain
 
 
-# Settings that had another name in the folders of earlier versions.
+# Settings that had another name in version 0.1.
 RENAMED = {
     "data": {"validation_share": "validation_fraction"},
     "model": {"least_std": "min_std", "skip": "classifier_skip"},
@@ -77,7 +77,7 @@ RENAMED = {
 
 
 def from_json(values: dict[str, Any]) -> Config:
-    """The configuration that `to_json` wrote, of this version or an earlier one.
+    """Converts what `to_json` returned, in this version or an earlier one, to a configuration.
 
     Raises:
         InputError: a field is unknown, missing its type, or out of range.

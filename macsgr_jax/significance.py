@@ -1,4 +1,4 @@
-"""Is one network better than another: over seeds, and over the dialogues that were drawn for the test."""
+"""Paired significance tests: a t-test over seeds with Holm's correction, and a bootstrap over test dialogues."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 from macsgr_jax.errors import InputError
+from macsgr_jax.weighted_f1 import weighted_f1
 
 RESAMPLES = 10_000
 
@@ -15,8 +16,8 @@ class SeedTest(NamedTuple):
     """A paired t-test over seeds.
 
     Attributes:
-        difference: mean of first - second.
-        p_value: two-sided; 1 where all differences are 0.
+        difference: mean of the differences first - second.
+        p_value: the two-sided p-value; 1 where all differences are 0.
     """
 
     difference: float
@@ -27,10 +28,11 @@ class DialogueTest(NamedTuple):
     """A paired bootstrap over dialogues.
 
     Attributes:
-        difference: of the scores of the whole split, first - second, each the mean over its seeds.
+        difference: the difference first - second of the scores of the whole split, each the mean over its seeds.
         low: 2.5th percentile of the resampled differences.
-        high: 97.5th percentile.
-        p_value: two-sided: twice the share of resamples on the other side of 0, both counts raised by one.
+        high: 97.5th percentile of the resampled differences.
+        p_value: the two-sided p-value: twice the fraction of resamples on the other side of 0, both counts raised by
+            one.
     """
 
     difference: float
@@ -40,35 +42,35 @@ class DialogueTest(NamedTuple):
 
 
 def compare_over_seeds(first: Sequence[float], second: Sequence[float]) -> SeedTest:
-    """Student's paired t-test of two networks' scores, the same seeds in the same order.
+    """Computes Student's paired t-test of the scores of two networks.
 
     Args:
-        first: a score a seed.
-        second: likewise.
+        first: the scores of the first network, one per seed.
+        second: the scores of the second network, for the same seeds in the same order.
 
     Returns:
-        SeedTest.
+        The mean difference and its p-value.
 
     Raises:
         InputError: fewer than two seeds, or not as many of each.
     """
-    one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if one.shape != other.shape or one.size < 2:
-        raise InputError(f"a paired t-test needs the same two or more seeds of both: {one.size} and {other.size}")
-    differences = one - other
+    scores, others = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if scores.shape != others.shape or scores.size < 2:
+        raise InputError(f"a paired t-test needs the same two or more seeds of both: {scores.size} and {others.size}")
+    differences = scores - others
     if np.ptp(differences) == 0:
         return SeedTest(float(differences.mean()), 1.0 if differences[0] == 0 else 0.0)
-    return SeedTest(float(differences.mean()), float(stats.ttest_rel(one, other).pvalue))
+    return SeedTest(float(differences.mean()), float(stats.ttest_rel(scores, others).pvalue))
 
 
 def adjust(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction for testing several hypotheses.
+    """Adjusts p-values by Holm's correction for testing several hypotheses.
 
     Args:
-        p_values: of the tests of one family.
+        p_values: the p-values of the tests of one family.
 
     Returns:
-        The adjusted p values in the same order: at most a share alpha of families has one below alpha by chance.
+        The adjusted p-values in the same order: at most a fraction alpha of families has one below alpha by chance.
 
     Reference:
         Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
@@ -82,16 +84,16 @@ def adjust(p_values: Sequence[float]) -> list[float]:
 
 
 def count_by_dialogue(predicted: np.ndarray, labels: np.ndarray, dialogue: np.ndarray, num_classes: int) -> np.ndarray:
-    """The confusion counts of each dialogue, which resampling adds up again.
+    """Counts the confusions of each dialogue, which the bootstrap adds up again.
 
     Args:
-        predicted: i64[S, U], a row a seed.
-        labels: i64[U].
-        dialogue: i64[U], 0 to D - 1.
-        num_classes: C.
+        predicted: i64[S, U], the predicted classes, one row per seed.
+        labels: i64[U], the gold classes.
+        dialogue: i64[U], the dialogue of each utterance, 0 to D - 1.
+        num_classes: the number C of emotions.
 
     Returns:
-        i64[S, D, C, C], annotated by predicted.
+        i64[S, D, C, C], counts by gold class (row) and predicted class (column).
     """
     shape = (len(predicted), int(dialogue.max()) + 1, num_classes, num_classes)
     counts = np.zeros(shape, np.int64)
@@ -100,32 +102,16 @@ def count_by_dialogue(predicted: np.ndarray, labels: np.ndarray, dialogue: np.nd
     return counts
 
 
-def weighted_f1(confusion: np.ndarray) -> np.ndarray:
-    """WAF1, eq. 33, of many confusion matrices.
-
-    Args:
-        confusion: [..., C, C], annotated by predicted.
-
-    Returns:
-        f64[...]; 0 where nothing was counted.
-    """
-    confusion = np.asarray(confusion, np.float64)
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    support, predictions = confusion.sum(-1), confusion.sum(-2)
-    f1 = 2 * right / np.maximum(support + predictions, 1)
-    return (support * f1).sum(-1) / np.maximum(support.sum(-1), 1)
-
-
 def score_seeds(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """WAF1 of each seed.
+    """Computes the WAF1 of each seed.
 
     Args:
-        predicted: i64[S, U], a row a seed.
-        labels: i64[U].
-        num_classes: C.
+        predicted: i64[S, U], the predicted classes, one row per seed.
+        labels: i64[U], the gold classes.
+        num_classes: the number C of emotions.
 
     Returns:
-        f64[S].
+        f64[S], the scores.
     """
     return weighted_f1(count_by_dialogue(predicted, labels, np.zeros(labels.shape, np.int64), num_classes)[:, 0])
 
@@ -133,19 +119,19 @@ def score_seeds(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> 
 def compare_over_dialogues(
     first: np.ndarray, second: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
 ) -> DialogueTest:
-    """Paired bootstrap of the difference in WAF1: whole dialogues are drawn with replacement, the same for both.
+    """Tests the difference in WAF1 by a paired bootstrap, which draws whole dialogues with replacement.
 
     Args:
-        first: i64[S, D, C, C], of `count_by_dialogue`.
-        second: i64[S', D, C, C], for the same dialogues; there may be other seeds.
-        resamples: how many.
-        seed: of the draws.
+        first: i64[S, D, C, C], the counts of the first network by `count_by_dialogue`.
+        second: i64[S', D, C, C], those of the second network for the same dialogues; the seeds may differ.
+        resamples: the number of resamples; both networks are scored on the same ones.
+        seed: the seed of the resamples.
 
     Returns:
-        DialogueTest.
+        The difference, its 95 % interval and its p-value.
 
     Raises:
-        InputError: not the same dialogues.
+        InputError: the two networks were not tested on the same dialogues.
 
     Reference:
         Koehn, Statistical Significance Tests for Machine Translation Evaluation, 2004.
@@ -156,7 +142,7 @@ def compare_over_dialogues(
     draws = np.random.default_rng(seed).multinomial(dialogues, np.full(dialogues, 1 / dialogues), resamples)
 
     def rescore(counts: np.ndarray) -> np.ndarray:
-        """The mean over seeds of each resample's score, f64[resamples]; a seed at a time, for the memory."""
+        """Computes the mean over seeds of each resample's score, f64[resamples], one seed at a time to save memory."""
         matrices = counts.reshape(len(counts), dialogues, -1)
         square = counts.shape[2:]
         return np.mean([weighted_f1((draws @ matrix).reshape(-1, *square)) for matrix in matrices], axis=0)

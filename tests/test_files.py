@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,14 @@ import numpy as np
 import pytest
 
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import remove_temporaries, write_atomically, write_json, write_npz, write_text
+from macsgr_jax.files import (
+    remove_temporaries,
+    write_atomically,
+    write_folder_atomically,
+    write_json,
+    write_npz,
+    write_text,
+)
 
 KILLED: list[Any] = []
 
@@ -97,6 +105,61 @@ def test_files_have_the_permissions_that_the_user_asks_for(tmp_path: Path) -> No
     finally:
         assert os.umask(before) == 0o027
     assert stat.S_IMODE((tmp_path / "report.md").stat().st_mode) == 0o640
+
+
+def test_writing_in_threads_never_changes_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The umask belongs to the whole process: a thread that sets it and sets it back makes files of others too open."""
+    asked = os.umask(0o027)
+    calls: list[int] = []
+    monkeypatch.setattr(os, "umask", lambda mask: calls.append(mask) or asked)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: write_text(tmp_path / f"{number}.txt", str(number)), range(200)))
+            for number, folder in enumerate(pool.map(write_one_folder, [tmp_path / f"of{n}" for n in range(40)])):
+                assert folder == tmp_path / f"of{number}"
+    finally:
+        monkeypatch.undo()
+        assert os.umask(asked) == 0o027
+    assert not calls
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_file()}
+    assert modes == {0o640} and len(list(tmp_path.rglob("*.txt"))) == 240
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir() if path.is_dir()} == {0o750}
+
+
+def write_one_folder(folder: Path) -> Path:
+    with write_folder_atomically(folder) as temporary:
+        (temporary / "inside.txt").write_text("inside")
+    return folder
+
+
+def test_a_file_is_on_disk_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a loss of power could leave the new name with nothing in it."""
+    steps: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def watch_fsync(descriptor: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def watch_replace(path: Path, target: Path) -> Path:
+        steps.append("rename")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", watch_fsync)
+    monkeypatch.setattr(Path, "replace", watch_replace)
+    write_text(tmp_path / "report.md", "")
+    assert steps == ["file", "rename", "folder"]
+    steps.clear()
+    write_one_folder(tmp_path / "model")
+    assert steps == ["file", "folder", "rename", "folder"]
+
+
+def test_a_folder_is_whole_or_absent(tmp_path: Path) -> None:
+    write_one_folder(tmp_path / "deeper" / "model")
+    with pytest.raises(ZeroDivisionError), write_folder_atomically(tmp_path / "deeper" / "model") as temporary:
+        (temporary / "half.txt").write_text("half")
+        raise ZeroDivisionError
+    assert names_in(tmp_path / "deeper") == ["model"] and names_in(tmp_path / "deeper" / "model") == ["inside.txt"]
 
 
 def test_text_is_utf8_whatever_the_locale(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from macsgr_jax.significance import (
     compare_over_dialogues,
     compare_over_seeds,
     count_by_dialogue,
-    weighted_f1,
 )
+from macsgr_jax.weighted_f1 import weighted_f1
 
 
 def test_over_seeds_is_the_t_test_of_the_differences() -> None:

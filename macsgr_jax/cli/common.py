@@ -1,31 +1,40 @@
-"""How every script reads its command line and how it ends: a result, or one sentence and an exit code."""
+"""Shared by all commands and scripts: parsing, error messages, exit codes, the console and the configuration.
 
+Imports nothing of JAX, so that --help is quick.
+"""
+
+import contextlib
 import dataclasses
+import difflib
+import importlib.metadata
+import io
+import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-import docstring_parser
-import jax
-import jaxlib
-import platformdirs
 import tyro
-from rich.console import Console
 
 from macsgr_jax.config import Config
 from macsgr_jax.errors import InputError
-from macsgr_jax.overrides import override, setting_names
+from macsgr_jax.overrides import from_json, override, setting_names
 from macsgr_jax.presets import PRESETS
 from macsgr_jax.runs.interruption import Interrupted
-from macsgr_jax.training.devices import is_writer
-from macsgr_jax.training.loop import DivergenceError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    Preset = str | Path
+else:
+    Preset = Literal[tuple(PRESETS)] | Path
 
 BAD_INPUT = 2
 DIVERGED = 3
-OUTPUT_CLOSED = 141  # As a shell says of a program that SIGPIPE ended.
+OUTPUT_CLOSED = 141  # As shells report a program that SIGPIPE ended.
 WIDTH_WITHOUT_TERMINAL = 120
 
 Command = TypeVar("Command")
@@ -38,21 +47,42 @@ def run_script(
     arguments: Sequence[str] | None = None,
     help_ending: str = "",
 ) -> int:
-    """Parse the arguments, run, and turn the user's errors into one sentence on standard error.
+    """Runs a script that is started as `python -m NAME`; see `run_command`."""
+    return run_command(f"python -m {name}", command_type, main, arguments, lambda: help_ending)
+
+
+def run_command(
+    program: str,
+    command_type: type[Command],
+    main: Callable[[Command], None],
+    arguments: Sequence[str] | None = None,
+    describe_more: Callable[[], str] = lambda: "",
+) -> int:
+    """Parses the arguments, runs a command, and turns the errors of a user into one sentence on standard error.
 
     Args:
-        name: of the script, such as macsgr_jax.cli.train.
+        program: the name of the program in its usage line, such as "macsgr train".
         command_type: a dataclass; its fields become options.
-        main: what to run.
-        arguments: by default the command line's.
-        help_ending: printed after --help.
+        main: the function to run.
+        arguments: by default those of the command line.
+        describe_more: returns the text that is printed after --help.
 
     Returns:
         The exit code: 0, 2 for bad input, 3 for a training that diverged, 130 or 143 when stopped by Ctrl-C or SIGTERM,
-        141 when what read the output, such as `head`, has closed it.
+        141 when the reader of the output, such as `head`, has closed it.
     """
+
+    def parse_and_run() -> int:
+        command = _parse(program, command_type, arguments, describe_more)
+        return command if isinstance(command, int) else _run(main, command)
+
+    return end_at_closed_output(parse_and_run)
+
+
+def end_at_closed_output(run: Callable[[], int]) -> int:
+    """Runs a function that prints, and returns its exit code, or 141 when the reader of the output has closed it."""
     try:
-        code = _parse_and_run(name, command_type, main, arguments, help_ending)
+        code = run()
         sys.stdout.flush()
     except BrokenPipeError:
         # Python would flush once more as it ends, and complain.
@@ -61,30 +91,49 @@ def run_script(
     return code
 
 
-def _parse_and_run(
-    name: str,
-    command_type: type[Command],
-    main: Callable[[Command], None],
-    arguments: Sequence[str] | None,
-    help_ending: str,
-) -> int:
+def _parse(
+    program: str, command_type: type[Command], arguments: Sequence[str] | None, describe_more: Callable[[], str]
+) -> Command | int:
+    """Returns the command, or an exit code where the arguments ask for help or are wrong."""
+    problem = io.StringIO()
     try:
-        command = tyro.cli(command_type, prog=f"python -m {name}", args=arguments)
+        with contextlib.redirect_stderr(problem):
+            return tyro.cli(command_type, prog=program, args=arguments)
     except SystemExit as stop:
         if stop.code == 0:  # --help was asked for.
-            print(help_ending)
-        raise
+            print(describe_more())
+            return 0
+        print(f"error: {_describe_usage_error(problem.getvalue())}; see {program} --help", file=sys.stderr)
+        return BAD_INPUT
+
+
+def _describe_usage_error(box: str) -> str:
+    """Returns the message of tyro, which it draws into a box of several parts, as one line."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │") for line in box.splitlines()]
+    text = " ".join(line for line in lines if line and not line.startswith(("╭", "╰")))
+    message, *more = re.split(r" ?─{3,} ?", text)
+    message = message.strip().rstrip(".")
+    similar = [option for part in more if part.startswith("Perhaps") for option in re.findall(r" (--[\w-]+)", part)]
+    hint = f"; did you mean {' or '.join(dict.fromkeys(similar[:3]))}?" if similar else ""
+    return f"{message[:1].lower()}{message[1:]}{hint}"
+
+
+def _run(main: Callable[[Command], None], command: Command) -> int:
     use_compilation_cache()
     try:
         main(command)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
-    except DivergenceError as error:
+    except ArithmeticError as error:
+        from macsgr_jax.training.loop import DivergenceError
+
+        if not isinstance(error, DivergenceError):
+            raise
         print(f"error: {error}", file=sys.stderr)
         return DIVERGED
     except Interrupted as stop:
-        print(f"{stop}: go on with the same command and --resume", file=sys.stderr)
+        print(f"{stop}: resume it with the same command and --resume", file=sys.stderr)
         return stop.exit_code
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept", file=sys.stderr)
@@ -93,30 +142,44 @@ def _parse_and_run(
 
 
 def use_compilation_cache() -> None:
-    """Keep compiled programs in the user's cache folder, for the next start of the same command.
+    """Has JAX keep compiled programs in the user's cache folder, for the next start of the same command.
 
-    One folder a version of jaxlib and a machine, since programs for the CPU of one do not run on every other;
-    JAX_COMPILATION_CACHE_DIR names another place, and JAX_ENABLE_COMPILATION_CACHE=false keeps nothing.
+    There is one folder per version of jaxlib and machine, since programs for the CPU of one do not run on every other;
+    JAX_COMPILATION_CACHE_DIR names another folder, and JAX_ENABLE_COMPILATION_CACHE=false keeps nothing.
     """
+    import platformdirs
+
+    version = importlib.metadata.version("jaxlib")
+    folder = str(Path(platformdirs.user_cache_dir("macsgr_jax")) / f"jaxlib-{version}" / platform.node())
+    if "jax" not in sys.modules:  # It reads the variable when it is imported.
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)
+        return
+    import jax
+
     if not getattr(jax.config, "jax_compilation_cache_dir", None):
-        folder = Path(platformdirs.user_cache_dir("macsgr_jax")) / f"jaxlib-{jaxlib.__version__}" / platform.node()
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_compilation_cache_dir", folder)
 
 
-def make_console() -> Console:
-    """The screen, or lines wide enough for the tables where there is none; of several processes one prints."""
-    # What people say and call their files may look like rich's markup.
-    console = Console(quiet=not is_writer(), markup=False, emoji=False)
+def make_console(quiet: bool = False) -> "Console":
+    """Returns the terminal, or lines that are wide enough for the tables where there is none.
+
+    Args:
+        quiet: whether to print nothing, as in all processes of a training but one.
+    """
+    from rich.console import Console
+
+    # Texts and file names may look like rich's markup.
+    console = Console(quiet=quiet, markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_WITHOUT_TERMINAL
     return console
 
 
 def refuse_output(path: Path, overwrite: bool) -> None:
-    """Before the work is done: see that a file can be written, and replaces nothing unless it may.
+    """Checks before the work is done that a file can be written, and replaces nothing unless it may.
 
     Raises:
-        InputError: it is there, or its folder is not.
+        InputError: the file is there, or its folder is not.
     """
     if path.exists() and not overwrite:
         raise InputError(f"{path} is there already: give another name, or --overwrite")
@@ -124,8 +187,14 @@ def refuse_output(path: Path, overwrite: bool) -> None:
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it, or give another name")
 
 
-def configure(preset: str, assignments: Sequence[str], features: str, epochs: int | None) -> Config:
-    """The configuration of --preset, --set, --features and --epochs.
+def configure(preset: str | Path, assignments: Sequence[str], features: str, epochs: int | None) -> Config:
+    """Returns the configuration of --preset, --set, --features and --epochs.
+
+    Args:
+        preset: the name of a preset, or the path of a configuration in JSON.
+        assignments: strings such as "model.window_past=5".
+        features: feature sets, separated by commas; empty for those of the preset.
+        epochs: the number of epochs; None for that of the preset.
 
     Raises:
         InputError: a setting is unknown or does not fit.
@@ -135,11 +204,29 @@ def configure(preset: str, assignments: Sequence[str], features: str, epochs: in
         assignments.append(f"train.epochs={epochs}")
     if features:
         assignments.append(f"data.features={features}")
-    return override(PRESETS[preset], assignments)
+    return override(PRESETS[str(preset)] if str(preset) in PRESETS else read_preset(Path(preset)), assignments)
+
+
+def read_preset(path: Path) -> Config:
+    """Reads a configuration in JSON, such as a network's `config` in results.json.
+
+    Raises:
+        InputError: the file cannot be read, or a setting does not fit.
+    """
+    try:
+        return from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        near = difflib.get_close_matches(str(path), PRESETS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(PRESETS)}, or give a JSON file"
+        raise InputError(f"--preset {path}: there is no such preset or file; {hint}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"--preset {path} cannot be used: {error}") from None
 
 
 def describe_settings() -> str:
-    """Every setting of --set, its value in each preset, and what it does, as text for --help."""
+    """Returns every setting of --set, its value in each preset, and its meaning, as text for --help."""
+    import docstring_parser
+
     lines = ["settings for --set, with their default value (and that of another preset where it differs):"]
     default = Config()
     presets = {preset: {name: value for name, _, value in setting_names(of)} for preset, of in PRESETS.items()}

@@ -1,34 +1,103 @@
-"""The command `macsgr`: from a release or a recording to features, networks, predictions and pages."""
+"""The command `macsgr`: from a corpus or a recording to features, networks, predictions and pages."""
 
-import runpy
+import importlib
 import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-# Command -> script and what it does; the scripts are also `python -m macsgr_jax.cli.NAME`.
+import macsgr_jax
+
+
+class Subcommand(NamedTuple):
+    """One subcommand, found by name so that only the chosen one is imported.
+
+    Attributes:
+        module: the name of its module in `macsgr_jax.cli`, whose function `main` runs it.
+        options: the name of the dataclass of its options in that module.
+        summary: its line in `macsgr --help`.
+        lists_settings: whether its --help lists the settings of --set.
+    """
+
+    module: str
+    options: str
+    summary: str
+    lists_settings: bool = False
+
+
 COMMANDS = {
-    "import": ("import_corpus", "turn a release of a corpus, or a pickle of the field, into a corpus file"),
-    "train": ("train", "train and evaluate on a corpus file"),
-    "evaluate": ("evaluate", "evaluate the checkpoints of a run again"),
-    "sweep": ("sweep", "train many settings and seeds at once"),
-    "predict": ("predict", "name the emotions of a conversation of your own"),
-    "view": ("view", "make a page of predictions"),
-    "export": ("export", "write a network as StableHLO, to use without this package"),
+    "import": Subcommand("import_corpus", "ImportCorpus", "turn the release of a corpus into a corpus file"),
+    "info": Subcommand("info", "Info", "show the contents of a corpus file or of a run"),
+    "train": Subcommand("train", "Train", "train and evaluate on a corpus file", lists_settings=True),
+    "evaluate": Subcommand("evaluate", "Evaluate", "evaluate the checkpoints of a run again"),
+    "sweep": Subcommand("sweep", "Sweep", "train many settings and seeds at once", lists_settings=True),
+    "predict": Subcommand("predict", "Predict", "predict the emotions of your own conversations"),
+    "view": Subcommand("view", "View", "make a page of predictions"),
+    "export": Subcommand("export", "Export", "write a network as StableHLO, to run without this package"),
 }
+COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")
+HELP = """usage: macsgr COMMAND ...
+
+{commands}
+
+`macsgr COMMAND --help` describes a command, `macsgr --version` prints the version.
+Shell completion: `macsgr --tyro-print-completion bash` (or zsh, tcsh) prints a script to source."""
 
 
-def main() -> None:
-    """Hand the command line to one of the scripts."""
-    asked = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if asked in ("-h", "--help"):
-        print("usage: macsgr COMMAND ...\n\n" + "\n".join(f"  {name:10}{text}" for name, (_, text) in COMMANDS.items()))
-        print("\n`macsgr COMMAND --help` tells the rest.")
-        return
-    if asked not in COMMANDS:
-        print(f"error: macsgr has no command {asked!r}: there are {', '.join(COMMANDS)}", file=sys.stderr)
-        sys.exit(2)
-    name = f"macsgr_jax.cli.{COMMANDS[asked][0]}"
-    sys.argv[:2] = [name]
-    runpy.run_module(name, run_name="__main__")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a subcommand.
+
+    Args:
+        arguments: by default those of the command line.
+
+    Returns:
+        The exit code, as `cli.common.run_command` describes it.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    first = arguments[0] if arguments else "--help"
+    if first in ("-h", "--help"):
+        lines = [f"  {name:10}{command.summary}" for name, command in COMMANDS.items()]
+        print(HELP.format(commands="\n".join(lines)))
+        return 0
+    if first == "--version":
+        print(f"macsgr {macsgr_jax.__version__}")
+        return 0
+    if first in COMPLETION:
+        return complete(arguments)
+    if first not in COMMANDS:
+        print(f"error: macsgr has no command {first!r}: there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return run(first, arguments[1:])
 
 
-if __name__ == "__main__":
-    main()
+def run(name: str, arguments: Sequence[str]) -> int:
+    """Imports one subcommand and runs it."""
+    try:
+        from macsgr_jax.cli.common import describe_settings, run_command
+    except ModuleNotFoundError as error:
+        print(f"error: macsgr needs {error.name}: pip install 'macsgr-jax[cli]'", file=sys.stderr)
+        return 2
+    command = COMMANDS[name]
+    module = importlib.import_module(f"macsgr_jax.cli.{command.module}")
+    describe_more: Callable[[], str] = describe_settings if command.lists_settings else str
+    return run_command(f"macsgr {name}", getattr(module, command.options), module.main, arguments, describe_more)
+
+
+def complete(arguments: Sequence[str]) -> int:
+    """Prints or writes the completion script of a shell, which knows every subcommand and option."""
+    import tyro
+
+    from macsgr_jax.cli.common import end_at_closed_output
+
+    options = {
+        name: getattr(importlib.import_module(f"macsgr_jax.cli.{command.module}"), command.options)
+        for name, command in COMMANDS.items()
+    }
+
+    def print_script() -> int:
+        try:
+            tyro.extras.subcommand_cli_from_dict(options, prog="macsgr", args=list(arguments))
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else 0
+        return 0
+
+    return end_at_closed_output(print_script)

@@ -1,4 +1,4 @@
-"""Standardisation of the feature sets of a corpus, fitted on what was measured in its training split and nothing else.
+"""Standardisation of feature sets, fitted on what was measured in the training split of a corpus and nothing else.
 
 A column whose largest distance from the median is more than `HEAVY_TAIL` robust standard deviations is first replaced
 by sign(x) log(1 + |x| / s), with s the median of |x|. The robust standard deviation is 1.4826 times the median distance
@@ -8,6 +8,7 @@ by, and the column keeps its values: its outliers are left to the clipping.
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,14 @@ PARTS = ("mean", "scale", "log_scale")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Standardizer:
-    """What turns raw feature sets into the input of a modality. D columns of a feature set.
+    """Turns raw feature sets into the input of each modality; D stands for the columns of a feature set.
 
     Attributes:
         feature_sets: modality -> its feature sets, in the order in which they are joined.
-        mean: feature set -> f32[D], after the logarithm where there is one.
-        scale: feature set -> f32[D], what to divide by: 1 where the training split is constant, infinite where it
-            has no measured value, so that the column becomes 0.
-        log_scale: feature set -> f32[D], s of the logarithm, 0 where there is none.
+        mean: feature set -> f32[D], the mean, taken after the logarithm where there is one.
+        scale: feature set -> f32[D], the divisor: 1 where the training split is constant, infinite where it has no
+            measured value, so that the column becomes 0.
+        log_scale: feature set -> f32[D], s of the logarithm; 0 where no logarithm is taken.
         clip: standardised values stay within +-clip; 0 does not clip.
     """
 
@@ -39,7 +40,7 @@ class Standardizer:
     clip: float
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays without Python objects, for `np.savez`; `from_arrays` is the way back."""
+        """Returns arrays without Python objects, for `np.savez`; `from_arrays` reads them back."""
         pairs = [(modality, name) for modality, names in self.feature_sets.items() for name in names]
         arrays = {
             "clip": np.array(self.clip, np.float64),
@@ -52,10 +53,10 @@ class Standardizer:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Standardizer":
-        """The standardizer that `to_arrays` was called on.
+        """Restores a standardizer from its arrays.
 
         Args:
-            arrays: what `to_arrays` returned, or the .npz file that it was stored in.
+            arrays: the arrays that `to_arrays` returned, or the .npz file that they were stored in.
 
         Returns:
             The standardizer.
@@ -76,15 +77,15 @@ class Standardizer:
 
 
 def fit_standardizer(corpus: Corpus, chosen: Mapping[str, tuple[str, ...]], clip: float) -> Standardizer:
-    """Fit to the measured values of the training utterances.
+    """Fits a standardizer to the measured values of the training utterances.
 
     Args:
-        corpus: whose training split is used.
-        chosen: modality -> feature sets, as `choose_features` gives it.
-        clip: standard deviations beyond which values are cut; 0 does not clip.
+        corpus: the corpus whose training split is used.
+        chosen: modality -> feature sets, as `choose_features` returns it.
+        clip: the number of standard deviations at which values are clipped; 0 does not clip.
 
     Returns:
-        The standardizer.
+        The fitted standardizer.
 
     Raises:
         InputError: `clip` is negative or not finite.
@@ -102,7 +103,7 @@ def fit_standardizer(corpus: Corpus, chosen: Mapping[str, tuple[str, ...]], clip
 
 
 def _fit_column(values: np.ndarray) -> tuple[float, float, float]:
-    """Mean, scale and log scale of f64[n], the measured training values of a column."""
+    """Returns the mean, scale and log scale of a column, whose measured training values are f64[n]."""
     if not len(values):
         return 0.0, np.inf, 0.0
     distances = np.abs(values - np.median(values))
@@ -112,49 +113,88 @@ def _fit_column(values: np.ndarray) -> tuple[float, float, float]:
     if spread == 0 or distances.max() <= HEAVY_TAIL * spread:
         log_scale = 0.0
     if log_scale:
-        values = _take_logarithm(values, log_scale)
+        values = np.sign(values) * np.log1p(np.abs(values) / log_scale)
     deviation = values.std()
     # Rounding gives a constant column a standard deviation a little above zero, in proportion to its values.
     constant = deviation <= max(1e-7 * np.abs(values).max(), np.finfo(np.float32).tiny)
     return float(values.mean()), 1.0 if constant else float(deviation), log_scale
 
 
-def _take_logarithm(values: np.ndarray, log_scale: np.ndarray | float) -> np.ndarray:
-    return np.sign(values) * np.log1p(np.abs(values) / log_scale)
-
-
 def standardize(standardizer: Standardizer, corpus: Corpus) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Standardise the feature sets of a corpus and join those of a modality.
+    """Standardises the feature sets of a corpus in float64 and joins those of each modality.
 
     Args:
-        standardizer: fitted, perhaps on another corpus.
-        corpus: U utterances.
+        standardizer: a fitted standardisation, perhaps of another corpus.
+        corpus: the corpus, with U utterances.
 
     Returns:
         features: modality -> f32[U, D_m], 0 where not measured.
         available: modality -> bool[U], whether any value of the modality was measured.
 
     Raises:
-        InputError: the corpus lacks a feature set, or has it in another width.
+        InputError: the corpus lacks a feature set, or has it with another number of columns.
     """
-    features, available = {}, {}
+    for names in standardizer.feature_sets.values():
+        for name in names:
+            _check_columns(standardizer, corpus, name)
+    return standardize_arrays(standardizer, corpus.features, corpus.measured, np, np.float64)
+
+
+def standardize_arrays(
+    standardizer: Standardizer, features: Mapping[str, Any], measured: Mapping[str, Any], xp: Any, dtype: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Standardises feature sets and joins those of each modality, with NumPy or traced by JAX.
+
+    Args:
+        standardizer: a fitted standardisation.
+        features: feature set -> f[..., D], with the columns that the standardisation was fitted on.
+        measured: feature set -> bool[..., D]; what is not measured may be anything.
+        xp: the array module, numpy or jax.numpy.
+        dtype: the NumPy type to compute in: float64 for the data of a training, float32 where it is traced.
+
+    Returns:
+        features: modality -> f32[..., D_m], 0 where not measured.
+        available: modality -> bool[...], whether any value of the modality was measured.
+    """
+    joined, available = {}, {}
     for modality, names in standardizer.feature_sets.items():
-        features[modality] = np.concatenate([_standardize_set(standardizer, corpus, name) for name in names], axis=1)
-        available[modality] = np.any([corpus.measured[name].any(axis=1) for name in names], axis=0)
-    return features, available
+        sets = [_standardize_set(standardizer, name, features[name], measured[name], xp, dtype) for name in names]
+        joined[modality] = xp.concatenate(sets, axis=-1)
+        available[modality] = xp.any(xp.concatenate([measured[name] for name in names], axis=-1), axis=-1)
+    return joined, available
 
 
-def _standardize_set(standardizer: Standardizer, corpus: Corpus, name: str) -> np.ndarray:
-    mean, scale, log_scale = (getattr(standardizer, part)[name].astype(np.float64) for part in PARTS)
+def _check_columns(standardizer: Standardizer, corpus: Corpus, name: str) -> None:
+    columns = len(standardizer.mean[name])
     if name not in corpus.features:
-        there = ", ".join(corpus.features)
-        wanted = f"the feature set {name} with {len(mean)} columns, which the standardisation was fitted on"
-        raise InputError(f"{corpus.name} lacks {wanted}; add it to the file (it has {there}).")
-    values = corpus.features[name].astype(np.float64)
-    if values.shape[1] != len(mean):
-        wanted = f"columns in {name} where the standardisation was fitted on {len(mean)}"
-        raise InputError(f"{corpus.name} has {values.shape[1]} {wanted}; extract it in the same way.")
-    logarithms = _take_logarithm(values, np.where(log_scale > 0, log_scale, 1.0))
-    values = (np.where(log_scale > 0, logarithms, values) - mean) / scale
+        known = ", ".join(corpus.features)
+        wanted = f"the feature set {name} with {columns} columns, which the standardisation was fitted on"
+        raise InputError(f"{corpus.name} lacks {wanted}; add it to the file (it has {known}).")
+    found = corpus.features[name].shape[1]
+    if found != columns:
+        wanted = f"columns in {name} where the standardisation was fitted on {columns}"
+        raise InputError(f"{corpus.name} has {found} {wanted}; extract it in the same way.")
+
+
+def _standardize_set(standardizer: Standardizer, name: str, values: Any, measured: Any, xp: Any, dtype: Any) -> Any:
+    mean, scale, log_scale = (getattr(standardizer, part)[name].astype(dtype) for part in PARTS)
+    logged = log_scale > 0
+    values = xp.where(measured, values, 0.0).astype(dtype)
+    log_mean, log_scale = np.where(logged, mean, dtype(0)), np.where(logged, log_scale, dtype(1))
+    centered = xp.where(logged, _subtract_from_logarithm(values, log_mean, log_scale, xp), values - mean)
     bound = standardizer.clip or np.finfo(np.float32).max
-    return np.where(corpus.measured[name], np.clip(values, -bound, bound), 0.0).astype(np.float32)
+    return xp.where(measured, xp.clip(centered / scale, -bound, bound), 0.0).astype(np.float32)
+
+
+def _subtract_from_logarithm(values: Any, mean: np.ndarray, log_scale: np.ndarray, xp: Any) -> Any:
+    """Computes sign(x) log(1 + |x| / s) - mean, where the two are nearly equal as exactly as elsewhere.
+
+    With c such that log(1 + c / s) is |mean|, log(1 + |x| / s) - |mean| is log(1 + (|x| - c) / (s + c)).
+    """
+    exact = np.abs(mean.astype(np.float64))
+    center = (log_scale * np.expm1(exact)).astype(mean.dtype)
+    rounding = (np.log1p(center / log_scale.astype(np.float64)) - exact).astype(mean.dtype)
+    ratio = (xp.abs(values) - center) / (log_scale + center)
+    near = (xp.sign(values) * np.sign(mean) > 0) & (ratio > -0.5)
+    exactly = np.sign(mean) * (xp.log1p(xp.where(near, ratio, 0.0)) + rounding)
+    return xp.where(near, exactly, xp.sign(values) * xp.log1p(xp.abs(values) / log_scale) - mean)

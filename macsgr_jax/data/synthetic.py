@@ -21,7 +21,6 @@ tells them apart. The answers do: four moods last, happy with neutral (each answ
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -92,13 +91,6 @@ class SyntheticSettings:
 
 
 DEFAULTS = SyntheticSettings()
-
-
-class Score(NamedTuple):
-    """How often the most probable emotion is the right one, and its support-weighted F1."""
-
-    accuracy: float
-    weighted_f1: float
 
 
 def transition_table(settings: SyntheticSettings = DEFAULTS) -> np.ndarray:
@@ -181,64 +173,6 @@ def generate(num_dialogues: int = 600, seed: int = 0, settings: SyntheticSetting
     )
 
 
-def exact_posterior(
-    corpus: Corpus,
-    settings: SyntheticSettings = DEFAULTS,
-    modalities: Sequence[str] = ("text", "audio"),
-    context: bool = True,
-) -> np.ndarray:
-    """Probability of each emotion given the measured features and the turns: the best that any classifier can know.
-
-    Args:
-        corpus: of `generate`.
-        settings: those it was generated with.
-        modalities: those that are looked at; any subset of text and audio.
-        context: the whole dialogue is looked at (forward-backward over the 36 pairs of emotions); otherwise each
-            utterance alone, with the marginal m as prior.
-
-    Returns:
-        f64[U, 6], rows sum to one.
-
-    Raises:
-        InputError: a modality is unknown, or the corpus is not of this model.
-    """
-    log_likelihood, means = np.zeros((corpus.num_utterances, len(EMOTIONS))), class_means(settings)
-    for modality in sorted(set(modalities)):
-        if modality not in means:
-            raise InputError(f"modalities has {modality!r}: the synthetic corpus has {', '.join(means)}.")
-        log_likelihood += _log_likelihood(corpus, modality, means[modality], settings)
-    likelihood = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
-    joint = _smooth(corpus, likelihood, settings) if context else likelihood * marginal(settings)
-    return joint / joint.sum(axis=1, keepdims=True)
-
-
-def best_scores(corpus: Corpus, split: str = "test", settings: SyntheticSettings = DEFAULTS) -> dict[str, Score]:
-    """What the exact posterior's most probable emotions score on a split.
-
-    No classifier has a higher accuracy on average over corpora; on one corpus of finite size luck can exceed it.
-
-    Args:
-        corpus: of `generate`.
-        split: train, validation or test.
-        settings: those it was generated with.
-
-    Returns:
-        Score of: both (modalities, in context), no_context (both, each utterance alone), text and audio (in context).
-    """
-    rows, everything = corpus.utterances_of(split), tuple(FEATURE_SETS)
-    views = {"both": everything, "no_context": everything, "text": ("text",), "audio": ("audio",)}
-    posteriors = {name: exact_posterior(corpus, settings, views[name], name != "no_context")[rows] for name in views}
-    return {name: _score(corpus.labels[rows], posterior.argmax(axis=1)) for name, posterior in posteriors.items()}
-
-
-def _score(labels: np.ndarray, predictions: np.ndarray) -> Score:
-    """Accuracy and support-weighted F1 of predictions i[n] for labels i[n], n at least 1."""
-    groups = labels, predictions, labels[labels == predictions]
-    support, predicted, right = (np.bincount(group, minlength=len(EMOTIONS)) for group in groups)
-    f1 = 2 * right / np.maximum(support + predicted, 1)
-    return Score(float(right.sum() / len(labels)), float(support @ f1 / len(labels)))
-
-
 def _draw_dialogue(rng: np.random.Generator, length: int, settings: SyntheticSettings) -> tuple[np.ndarray, np.ndarray]:
     """Speakers i64[length] and emotions i64[length] of one dialogue, steps 2 and 3."""
     speakers = np.cumsum(rng.random(length) < np.where(np.arange(length) == 0, 0.5, settings.change_speaker)) % 2
@@ -252,48 +186,3 @@ def _draw_dialogue(rng: np.random.Generator, length: int, settings: SyntheticSet
 def _draw(probabilities: Sequence[float] | np.ndarray, uniforms: np.ndarray | float) -> np.ndarray:
     """i64[...]: for each uniform number an index with these probabilities."""
     return np.searchsorted(np.cumsum(probabilities)[:-1], uniforms, side="right")
-
-
-def _log_likelihood(corpus: Corpus, modality: str, means: np.ndarray, settings: SyntheticSettings) -> np.ndarray:
-    """f64[U, 6]: log p(x | emotion) of one modality, the scale summed out."""
-    name = FEATURE_SETS[modality]
-    if name not in corpus.features or corpus.features[name].shape[1] != means.shape[1]:
-        wanted = f"feature set {name} of {means.shape[1]} features"
-        raise InputError(f"Corpus {corpus.name!r} has no {wanted}: give one of synthetic.generate with these settings.")
-    measured = corpus.measured[name]
-    deviations = np.where(measured[:, None], corpus.features[name][:, None].astype(np.float64) - means, 0.0)
-    squares, sizes = np.sum(deviations**2, axis=-1), measured.sum(axis=1)[:, None]
-    total = np.full(squares.shape, -np.inf)
-    for scale, prior in zip(settings.noise_scales, settings.scale_prior, strict=True):
-        total = np.logaddexp(total, np.log(prior) - sizes / 2 * np.log(2 * np.pi * scale**2) - squares / 2 / scale**2)
-    return total
-
-
-def _smooth(corpus: Corpus, likelihood: np.ndarray, settings: SyntheticSettings) -> np.ndarray:
-    """f64[U, 6], rows proportional to the posterior: forward-backward over pairs of emotions, all dialogues at once."""
-    transition, before = transition_table(settings), marginal(settings)
-    starts, lengths, count = corpus.offsets[:-1], corpus.lengths, len(EMOTIONS)
-    active = [np.flatnonzero(lengths > turn) for turn in range(lengths.max())]
-    swapped = corpus.speakers != np.repeat(corpus.speakers[starts], lengths)
-    forward = np.empty((corpus.num_utterances, count, count))  # [own, listener's], each after its own utterance
-    state = np.tile(np.multiply.outer(before, before), (corpus.num_dialogues, 1, 1))  # [first speaker's, the other's]
-    for turn, dialogues in enumerate(active):
-        rows = starts[dialogues] + turn
-        before = _orient(state[dialogues], swapped[rows])
-        after = np.einsum("dwo,won->dno", before, transition) * likelihood[rows][:, :, None]
-        forward[rows] = after / after.sum(axis=(1, 2), keepdims=True)
-        state[dialogues] = _orient(forward[rows], swapped[rows])
-    joint = np.empty((corpus.num_utterances, count))
-    future = np.ones((corpus.num_dialogues, count, count))
-    for turn, dialogues in reversed(list(enumerate(active))):
-        rows = starts[dialogues] + turn
-        after = _orient(future[dialogues], swapped[rows])
-        joint[rows] = np.sum(forward[rows] * after, axis=2)
-        before = np.einsum("dno,won->dwo", after * likelihood[rows][:, :, None], transition)
-        future[dialogues] = _orient(before / before.sum(axis=(1, 2), keepdims=True), swapped[rows])
-    return joint
-
-
-def _orient(pairs: np.ndarray, swapped: np.ndarray) -> np.ndarray:
-    """f64[d, 6, 6], transposed where `swapped`, bool[d]."""
-    return np.where(swapped[:, None, None], pairs.transpose(0, 2, 1), pairs)

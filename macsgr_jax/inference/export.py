@@ -1,15 +1,11 @@
-"""A trained network as one file that jax alone runs: raw features in, probabilities out, any number of rows and slots.
+"""Exports a trained network as one file that jax alone runs: raw features in, probabilities out, any batch shape.
 
 FOLDER/model.jax_export   what `jax.export` serialises: StableHLO for several platforms, the weights inside
 FOLDER/model.json         labels, inputs, outputs, and where the weights come from
 """
 
 import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,19 +15,19 @@ import numpy as np
 from jax import Array, ShapeDtypeStruct
 from jax.export import Exported, export, symbolic_shape
 
-from macsgr_jax.data.standardize import Standardizer
+from macsgr_jax.data.standardize import Standardizer, standardize_arrays
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_json
+from macsgr_jax.files import write_folder_atomically, write_json
 from macsgr_jax.models import Network
 from macsgr_jax.types import Batch
 
-FORMAT = "macsgr_jax.inference.export/1"
+FORMAT = "macsgr_jax.export/1"
 PLATFORMS = ("cpu", "cuda", "tpu")
 MODEL_FILE, DESCRIPTION_FILE = "model.jax_export", "model.json"
 
 
 class Argument(NamedTuple):
-    """What an exported function takes or gives: dtype, shape in the letters of `macsgr_jax.types`, and meaning.
+    """An input or output of an exported function: dtype, shape in the letters of `macsgr_jax.types`, and meaning.
 
     D stands for the columns of a feature set: such an argument is a dictionary of arrays, feature set -> array.
     """
@@ -60,13 +56,13 @@ Exportable = Callable[[dict[str, Array], dict[str, Array], Array, Array, Array],
 def make_exportable(
     params: dict[str, Any], network: Network, standardizer: Standardizer, temperature: float = 1.0
 ) -> Exportable:
-    """A function from raw features to probabilities, at the means of the latent Gaussians.
+    """Makes a function from raw features to probabilities, at the means of the latent Gaussians.
 
     Args:
-        params: weights.
+        params: the weights.
         network: the network.
-        standardizer: fitted on the training split.
-        temperature: the logits are divided by it; above 1 the probabilities are less certain.
+        standardizer: the scaling fitted on the training split.
+        temperature: the number by which logits are divided; above 1 the probabilities are less certain.
 
     Returns:
         A function of features (feature set -> f32[B, N, D]), measured (feature set -> bool[B, N, D]), speakers
@@ -84,7 +80,7 @@ def make_exportable(
         features: dict[str, Array], measured: dict[str, Array], speakers: Array, dialogue: Array, mask: Array
     ) -> tuple[Array, Array]:
         measured = {name: counts & jnp.isfinite(features[name]) & mask[..., None] for name, counts in measured.items()}
-        inputs, available = standardize_rows(standardizer, features, measured)
+        inputs, available = standardize_arrays(standardizer, features, measured, jnp, np.float32)
         batch = Batch(
             features=inputs,
             available=available,
@@ -100,61 +96,15 @@ def make_exportable(
     return predict
 
 
-def standardize_rows(
-    standardizer: Standardizer, features: dict[str, Array], measured: dict[str, Array]
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """What `macsgr_jax.data.standardize.standardize` does in float64, traceable and in float32.
-
-    Args:
-        standardizer: fitted before.
-        features: feature set -> f32[..., D].
-        measured: feature set -> bool[..., D]; what is not measured may be anything.
-
-    Returns:
-        features: modality -> f32[..., D_m], 0 where not measured.
-        available: modality -> bool[...], whether any value of the modality was measured.
-    """
-    joined, available = {}, {}
-    for modality, names in standardizer.feature_sets.items():
-        sets = [_standardize_set(standardizer, name, features[name], measured[name]) for name in names]
-        joined[modality] = jnp.concatenate(sets, axis=-1)
-        available[modality] = jnp.any(jnp.concatenate([measured[name] for name in names], axis=-1), axis=-1)
-    return joined, available
-
-
-def _standardize_set(standardizer: Standardizer, name: str, values: Array, measured: Array) -> Array:
-    mean, scale, log_scale = (getattr(standardizer, part)[name] for part in ("mean", "scale", "log_scale"))
-    logged = log_scale > 0
-    values = jnp.where(measured, values, 0.0)
-    log_mean, log_scale = np.where(logged, mean, np.float32(0)), np.where(logged, log_scale, np.float32(1))
-    values = jnp.where(logged, _subtract_from_logarithm(values, log_mean, log_scale), values - mean) / scale
-    bound = standardizer.clip or np.finfo(np.float32).max
-    return jnp.where(measured, jnp.clip(values, -bound, bound), 0.0)
-
-
-def _subtract_from_logarithm(values: Array, mean: np.ndarray, log_scale: np.ndarray) -> Array:
-    """sign(x) log(1 + |x| / s) - mean, where the two are nearly equal as exact as elsewhere.
-
-    With c such that log(1 + c / s) is |mean|, log(1 + |x| / s) - |mean| is log(1 + (|x| - c) / (s + c)).
-    """
-    exact = np.abs(mean.astype(np.float64))
-    center = (log_scale * np.expm1(exact)).astype(np.float32)
-    rounding = (np.log1p(center / log_scale.astype(np.float64)) - exact).astype(np.float32)
-    ratio = (jnp.abs(values) - center) / (log_scale + center)
-    near = np.sign(mean) * (jnp.log1p(ratio) + rounding)
-    far = jnp.sign(values) * jnp.log1p(jnp.abs(values) / log_scale) - mean
-    return jnp.where((jnp.sign(values) * np.sign(mean) > 0) & (ratio > -0.5), near, far)
-
-
 def export_function(function: Exportable, standardizer: Standardizer) -> Exported:
-    """Lower a function for `PLATFORMS`, with the numbers of rows B and of slots N left open.
+    """Lowers a function for `PLATFORMS`, with the numbers of rows B and of slots N left open.
 
     Args:
-        function: of `make_exportable`; its weights become part of the program.
-        standardizer: that of the function.
+        function: a function of `make_exportable`; its weights become part of the program.
+        standardizer: the scaling of the function.
 
     Returns:
-        What `serialize` makes bytes of; `jax.export.deserialize` is the way back, and `call` runs it.
+        The exported program: `serialize` makes bytes of it, `jax.export.deserialize` reads them, and `call` runs it.
     """
     rows, slots = symbolic_shape("B, N", constraints=["B >= 1", "N >= 1"])
     widths = {name: len(standardizer.mean[name]) for names in standardizer.feature_sets.values() for name in names}
@@ -169,11 +119,11 @@ def export_function(function: Exportable, standardizer: Standardizer) -> Exporte
 
 
 def describe_export(exported: Exported, standardizer: Standardizer, label_names: Sequence[str]) -> dict[str, Any]:
-    """What one has to know to call an exported function, as plain values for `write_export`.
+    """Describes how to call an exported function, as plain values for `write_export`.
 
     Args:
-        exported: of `export_function`.
-        standardizer: that of the function.
+        exported: the program of `export_function`.
+        standardizer: the scaling of the function.
         label_names: the C emotions.
 
     Returns:
@@ -202,26 +152,26 @@ def describe_export(exported: Exported, standardizer: Standardizer, label_names:
 
 
 def write_export(folder: Path, exported: Exported, description: dict[str, Any], overwrite: bool = False) -> None:
-    """Write the files of an export: all of them, or none.
+    """Writes the files of an export: all of them, or none.
 
     Args:
-        folder: made, with those above it.
-        exported: of `export_function`.
-        description: of `describe_export`, with anything else; the file's sha256 is added.
-        overwrite: replace an earlier export.
+        folder: the folder to make, with its parents.
+        exported: the program of `export_function`.
+        description: the description of `describe_export`, and more; the sha256 of the file is added.
+        overwrite: whether to replace an earlier export.
 
     Raises:
         InputError: the folder holds something, or cannot be written.
     """
     refuse_occupied(folder, overwrite)
     content = bytes(exported.serialize())
-    with _write_folder(folder) as temporary:
+    with write_folder_atomically(folder) as temporary:
         (temporary / MODEL_FILE).write_bytes(content)
         write_json(temporary / DESCRIPTION_FILE, description | {"sha256": hashlib.sha256(content).hexdigest()})
 
 
 def refuse_occupied(folder: Path, overwrite: bool) -> None:
-    """Raise InputError where an export would replace anything but an earlier export that is to be replaced."""
+    """Raises InputError where an export would replace anything but an earlier export that is to be replaced."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give the path of a folder")
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
@@ -230,24 +180,3 @@ def refuse_occupied(folder: Path, overwrite: bool) -> None:
         raise InputError(f"{folder} is not empty, it holds {min(others)}: choose another folder")
     if found and not overwrite:
         raise InputError(f"{folder} holds an export: choose another folder, or replace it with --overwrite")
-
-
-@contextmanager
-def _write_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder to write to, renamed to `folder` when the block ends well and removed when it does not."""
-    temporary, folder = None, folder.resolve()  # What a link points to is replaced, not the link.
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)  # mkdtemp makes folders that only their owner can read.
-        if folder.is_dir():
-            shutil.rmtree(folder)  # A folder that is not empty cannot be renamed to.
-        temporary.replace(folder)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror}): choose another folder") from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)

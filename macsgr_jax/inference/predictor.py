@@ -1,4 +1,4 @@
-"""What trained networks say of a new conversation: answers, how sure they are, and what they rest on."""
+"""Predicts new conversations with trained networks: emotions, uncertainty, and the utterances that mattered."""
 
 import functools
 import math
@@ -17,8 +17,8 @@ from macsgr_jax.training.checkpoint import Params
 from macsgr_jax.types import Batch
 
 RELATIONS = ("same speaker, past", "same speaker, future", "other speaker, past", "other speaker, future")
-SHORTEST_ROW = 16
-# Of the edges and influences, those that are named; the rest hardly counts.
+MIN_SLOTS = 16
+# The utterances with the most attention that are reported; the others hardly count.
 NUM_INFLUENCES = 5
 
 
@@ -37,7 +37,7 @@ class Turns(NamedTuple):
 
 
 class Link(NamedTuple):
-    """Another utterance that an answer rests on.
+    """Another utterance that a prediction depends on.
 
     Attributes:
         turn: its position in the conversation.
@@ -50,15 +50,15 @@ class Link(NamedTuple):
     relation: str
 
 
-class Answer(NamedTuple):
-    """What is said of one utterance.
+class Prediction(NamedTuple):
+    """The prediction for one utterance.
 
     Attributes:
         probabilities: f32[C], calibrated where temperatures are given.
         weights: f32[M], fusion weights omega, modalities in alphabetical order.
-        uncertainty: entropy of the mean over draws of the latent Gaussians, over log C: 0 is sure, 1 is a guess.
+        uncertainty: entropy of the mean over draws of the latent Gaussians, divided by log C: 0 is certain, 1 a guess.
         influences: the utterances that the semantic encoder attends to most.
-        edges: of the semantic graph, towards this utterance.
+        edges: the edges of the semantic graph that end in this utterance.
     """
 
     probabilities: np.ndarray
@@ -69,30 +69,30 @@ class Answer(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A stretch of a conversation that is looked at together.
+    """A part of a conversation that a network sees at once.
 
     Attributes:
-        first: its first utterance.
-        last: the one after its last.
-        answer_from: the first one that is answered from it.
-        answer_to: the one after the last that is answered from it.
+        first: the position of its first utterance.
+        last: the position after its last utterance.
+        predict_from: the position of the first utterance that is predicted from it.
+        predict_to: the position after the last utterance that is predicted from it.
     """
 
     first: int
     last: int
-    answer_from: int
-    answer_to: int
+    predict_from: int
+    predict_to: int
 
 
-class Said(NamedTuple):
-    """What networks say of a row of N slots.
+class RowPredictions(NamedTuple):
+    """The predictions for a row of N slots.
 
     Attributes:
         probabilities: f32[N, C].
-        sampled: f32[N, C], the mean over draws of the latent Gaussians.
+        sampled: f32[N, C], the mean of the probabilities over draws of the latent Gaussians.
         weights: f32[M, N].
-        attention: f32[N, N], of the semantic encoder, mean over its heads; zero where that is ablated.
-        similarity: f32[N, N], M^s.
+        attention: f32[N, N], the attention of the semantic encoder, mean over its heads; zero where it is ablated.
+        similarity: f32[N, N], M^s of eq. 22.
     """
 
     probabilities: Array
@@ -103,15 +103,15 @@ class Said(NamedTuple):
 
 
 def plan_windows(length: int, context: int, causal: bool) -> list[Window]:
-    """Cover a conversation of any length with windows of bounded length that overlap by half.
+    """Covers a conversation of any length with windows of bounded length that overlap by half.
 
     Args:
-        length: U.
-        context: the most utterances of a window; a multiple of four.
-        causal: each utterance has at least half a window before it, otherwise a quarter on each side.
+        length: U, the number of utterances.
+        context: the maximal number of utterances of a window, a multiple of four.
+        causal: whether each utterance has at least half a window before it; otherwise a quarter on each side.
 
     Returns:
-        Windows that answer each utterance once; one window if all of it fits.
+        Windows that predict each utterance once; one window if all of it fits.
     """
     half = context // 2
     lead = half if causal else context // 4
@@ -127,19 +127,21 @@ def plan_windows(length: int, context: int, causal: bool) -> list[Window]:
 
 
 @functools.partial(jax.jit, static_argnames=("network", "samples"))
-def examine(params: Params, batch: Batch, temperature: Array, key: Array, *, network: Network, samples: int) -> Said:
-    """What one network says of one row.
+def predict_row(
+    params: Params, batch: Batch, temperature: Array, key: Array, *, network: Network, samples: int
+) -> RowPredictions:
+    """Predicts the utterances of one row with one network.
 
     Args:
-        params: its weights.
-        batch: B = 1.
+        params: the weights.
+        batch: the row, B = 1.
         temperature: f32[], by which logits are divided.
         key: PRNG key of the draws.
         network: the network.
-        samples: draws of the latent Gaussians.
+        samples: the number of draws of the latent Gaussians.
 
     Returns:
-        Said.
+        The predictions of its slots.
     """
     output, kept = network.apply({"params": params}, batch, mutable=["intermediates"])
     slots = batch.mask.shape[1]
@@ -154,19 +156,19 @@ def examine(params: Params, batch: Batch, temperature: Array, key: Array, *, net
     probabilities = jax.nn.softmax(output.logits[0] / temperature)
     sampled = jnp.mean(jax.lax.map(draw, jax.random.split(key, samples)), axis=0)
     similarity = semantic_similarity(output.nodes, network.config.similarity)[0]
-    return Said(probabilities, sampled, output.weights[:, 0], attention, similarity)
+    return RowPredictions(probabilities, sampled, output.weights[:, 0], attention, similarity)
 
 
 class Predictor:
-    """Networks that answer together: their probabilities are averaged.
+    """Predicts with one or several networks, whose probabilities are averaged.
 
     Args:
-        config: of all of them.
-        num_classes: C.
-        params: the weights of each.
-        temperatures: of each, for calibration.
-        context: the most utterances that are looked at together; rounded up to a multiple of four.
-        samples: draws of the latent Gaussians.
+        config: the configuration of the networks.
+        num_classes: C, the number of emotions.
+        params: the weights of each network.
+        temperatures: the temperature of each network, for calibration.
+        context: the maximal number of utterances that a network sees at once; rounded up to a multiple of four.
+        samples: the number of draws of the latent Gaussians.
     """
 
     def __init__(
@@ -179,61 +181,63 @@ class Predictor:
         samples: int = 16,
     ) -> None:
         self.config = config
-        self.context = max(4 * math.ceil(context / 4), SHORTEST_ROW)
+        self.context = max(4 * math.ceil(context / 4), MIN_SLOTS)
         self._network = build_network(config, num_classes)
         self._runs = list(zip(params, temperatures, strict=True))
         self._samples = samples
 
-    def answer(self, turns: Turns) -> list[Answer]:
-        """The answers to a whole conversation."""
-        answers: list[Answer] = []
+    def predict(self, turns: Turns) -> list[Prediction]:
+        """Predicts every utterance of a whole conversation."""
+        predictions: list[Prediction] = []
         for window in plan_windows(len(turns.speakers), self.context, self.config.causal):
-            answers += self.answer_window(turns, window, self._choose_slots(window.last - window.first))
-        return answers
+            predictions += self.predict_window(turns, window, self._choose_slots(window.last - window.first))
+        return predictions
 
-    def answer_window(self, turns: Turns, window: Window, slots: int) -> list[Answer]:
-        """The answers that a window gives, from a row of some slots."""
+    def predict_window(self, turns: Turns, window: Window, slots: int) -> list[Prediction]:
+        """Predicts the utterances of a window that are to be predicted from it, in a row of some slots."""
         length = window.last - window.first
         batch = make_batch(turns, window, slots)
         key = jax.random.key(0)
-        said = [
-            examine(params, batch, jnp.float32(temperature), key, network=self._network, samples=self._samples)
+        rows = [
+            predict_row(params, batch, jnp.float32(temperature), key, network=self._network, samples=self._samples)
             for params, temperature in self._runs
         ]
-        mean = Said(*(np.mean([np.asarray(part) for part in parts], axis=0) for parts in zip(*said, strict=True)))
+        mean = RowPredictions(
+            *(np.mean([np.asarray(part) for part in parts], axis=0) for parts in zip(*rows, strict=True))
+        )
         speakers = turns.speakers[window.first : window.last]
         return [
             self._describe(mean, speakers, slot, length, window.first)
-            for slot in range(window.answer_from - window.first, window.answer_to - window.first)
+            for slot in range(window.predict_from - window.first, window.predict_to - window.first)
         ]
 
     def _choose_slots(self, length: int) -> int:
-        """Few lengths of rows, so that few are compiled: doubling up to the context.
+        """Returns the slots of a row: few lengths, so that few are compiled, doubling up to the context.
 
         For causal networks it is the context, as in `StreamingPredictor`: draws differ with the length of the row.
         """
-        slots = self.context if self.config.causal else SHORTEST_ROW
+        slots = self.context if self.config.causal else MIN_SLOTS
         while slots < length:
             slots = min(2 * slots, self.context)
         return slots
 
-    def _describe(self, said: Said, speakers: np.ndarray, slot: int, length: int, first: int) -> Answer:
-        sampled = np.asarray(said.sampled)[slot].astype(np.float64)
+    def _describe(self, row: RowPredictions, speakers: np.ndarray, slot: int, length: int, first: int) -> Prediction:
+        sampled = np.asarray(row.sampled)[slot].astype(np.float64)
         entropy = -np.sum(sampled * np.log(np.maximum(sampled, 1e-12)))
 
         def link(other: int, weight: float) -> Link:
             relation = (0 if speakers[other] == speakers[slot] else 2) + int(other > slot)
             return Link(first + other, float(weight), RELATIONS[relation])
 
-        attention = np.asarray(said.attention)[slot, :length].copy()
+        attention = np.asarray(row.attention)[slot, :length].copy()
         attention[slot] = 0.0
         most = np.argsort(-attention, kind="stable")[:NUM_INFLUENCES]
         future = 0 if self.config.causal else self.config.window_future
         near = range(max(slot - self.config.window_past, 0), min(slot + future + 1, length))
-        similarity = np.asarray(said.similarity)[slot]
-        return Answer(
-            probabilities=np.asarray(said.probabilities)[slot],
-            weights=np.asarray(said.weights)[:, slot],
+        similarity = np.asarray(row.similarity)[slot]
+        return Prediction(
+            probabilities=np.asarray(row.probabilities)[slot],
+            weights=np.asarray(row.weights)[:, slot],
             uncertainty=float(np.clip(entropy / np.log(len(sampled)), 0.0, 1.0)) if len(sampled) > 1 else 0.0,
             influences=tuple(link(int(other), attention[other]) for other in most if attention[other] > 0),
             edges=tuple(link(other, similarity[other]) for other in near if other != slot),
@@ -241,7 +245,7 @@ class Predictor:
 
 
 def make_batch(turns: Turns, window: Window, slots: int) -> Batch:
-    """The row of a window, filled up to its slots."""
+    """Returns the row of a window, padded to its slots."""
     length = window.last - window.first
     mask = np.arange(slots) < length
 

@@ -1,41 +1,41 @@
-"""What trained causal networks say of a conversation while it is going on."""
+"""Predicts a conversation line by line while it goes on, with causal networks."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from macsgr_jax.inference.predictor import Answer, Predictor, Turns, Window
+from macsgr_jax.inference.predictor import Prediction, Predictor, Turns, Window
 
 
 class StreamingPredictor:
-    """Answers each utterance as it comes, in the same time however long the conversation is: for causal networks.
+    """Predicts each utterance from the conversation so far; an update takes the same time at any length.
 
-    What it says is what `Predictor.answer` says of the last utterance of what was heard so far.
+    The prediction is that of `Predictor.predict` for the last utterance of the conversation so far.
 
     Args:
-        predictor: of causal networks.
+        predictor: a predictor of causal networks.
     """
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
-        self._heard = 0
+        self._length = 0
         self._first = 0
         self._turns: list[Turns] = []
 
-    def hear(self, turn: Turns) -> Answer:
-        """The answer to the next utterance (U = 1)."""
+    def update(self, turn: Turns) -> Prediction:
+        """Predicts the next utterance (U = 1)."""
         half = self._predictor.context // 2
         self._turns.append(turn)
-        self._heard += 1
-        if self._heard - self._first > self._predictor.context:
+        self._length += 1
+        if self._length - self._first > self._predictor.context:
             self._first += half
             del self._turns[:half]
-        last = self._heard - self._first
+        last = self._length - self._first
         so_far = _join(self._turns)
-        answer = self._predictor.answer_window(so_far, Window(0, last, last - 1, last), self._predictor.context)[0]
-        return answer._replace(
-            influences=tuple(link._replace(turn=link.turn + self._first) for link in answer.influences),
-            edges=tuple(link._replace(turn=link.turn + self._first) for link in answer.edges),
+        prediction = self._predictor.predict_window(so_far, Window(0, last, last - 1, last), self._predictor.context)[0]
+        return prediction._replace(
+            influences=tuple(link._replace(turn=link.turn + self._first) for link in prediction.influences),
+            edges=tuple(link._replace(turn=link.turn + self._first) for link in prediction.edges),
         )
 
 

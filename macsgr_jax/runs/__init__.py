@@ -1,1 +1,1 @@
-"""Training runs on disk: trained, resumed, evaluated, described and loaded again."""
+"""Runs on disk: training, resuming, evaluation, results, predictions and exports."""

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from macsgr_jax.config import Config
-from macsgr_jax.data import synthetic
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
+from macsgr_jax.data.synthetic_posterior import best_scores
 from macsgr_jax.losses import TERMS
 from macsgr_jax.models import build_network
 from macsgr_jax.runs.execution import History
@@ -127,7 +127,7 @@ def best_possible_scores(corpus: Corpus) -> dict[str, dict[str, float]]:
     Returns:
         Name -> `waa` and `waf1`.
     """
-    best = synthetic.best_scores(corpus)
+    best = best_scores(corpus)
     return {name: {"waa": best[view].accuracy, "waf1": best[view].weighted_f1} for name, view in REFERENCES.items()}
 
 

@@ -1,4 +1,4 @@
-"""Stopping on request: SIGTERM and Ctrl-C let the epoch under way end and its state be saved."""
+"""Stops a training on request: after SIGTERM or Ctrl-C the current epoch ends and its state is saved."""
 
 import signal
 from types import FrameType, TracebackType
@@ -8,21 +8,21 @@ EXIT_CODES = {signal.SIGTERM: 128 + signal.SIGTERM, signal.SIGINT: 128 + signal.
 
 
 class Interrupted(Exception):
-    """A training was stopped on request; the message says what was kept and how to go on."""
+    """A training was stopped on request; the message says where."""
 
     def __init__(self, message: str, received: signal.Signals) -> None:
-        """Message and cause."""
+        """Takes the message and the signal."""
         super().__init__(message)
         self.received = received
 
     @property
     def exit_code(self) -> int:
-        """As shells count: 128 and the signal's number."""
+        """The exit code of shells: 128 plus the number of the signal."""
         return EXIT_CODES[self.received]
 
 
 class StopRequests:
-    """A context manager that notes the first signal to stop; a second one interrupts at once.
+    """A context manager that records the first signal to stop; a second one interrupts at once.
 
     Attributes:
         received: the signal, or None.
@@ -31,14 +31,14 @@ class StopRequests:
     received: signal.Signals | None = None
 
     def __enter__(self) -> Self:
-        """Listen."""
+        """Installs the signal handlers."""
         self._before = {number: signal.signal(number, self._note) for number in EXIT_CODES}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Listen no more."""
+        """Restores the earlier signal handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

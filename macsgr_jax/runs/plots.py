@@ -1,4 +1,4 @@
-"""Figures of a run, as PNG files."""
+"""Draws the figures of a run as PNG files."""
 
 from pathlib import Path
 from typing import Any
@@ -17,30 +17,30 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#0
 
 
 def plot_confusion(network: dict[str, Any], labels: list[str], title: str, path: Path) -> None:
-    """The test confusion summed over the seeds, as shares of each gold emotion.
+    """Draws the test confusion summed over the seeds, as fractions of each annotated emotion.
 
     Args:
         network: a network's part of the results file.
         labels: the C emotions.
-        title: above the figure.
+        title: the title of the figure.
         path: the PNG to write.
     """
     counts = np.sum([seed["test"]["confusion"] for seed in network["seeds"]], axis=0)
     side = 1.5 + 0.8 * len(labels)
     figure, axes = plt.subplots(figsize=(side + 0.8, side), layout="constrained")
     image = draw_confusion(axes, counts, labels, title)
-    figure.colorbar(image, ax=axes, label="share of the annotated emotion")
+    figure.colorbar(image, ax=axes, label="fraction of the annotated emotion")
     save_figure(figure, path)
 
 
 def draw_confusion(axes: plt.Axes, counts: np.ndarray, labels: list[str], title: str) -> Any:
-    """Draw a confusion matrix as shares of each annotated emotion, with percents in it.
+    """Draws a confusion matrix as fractions of each annotated emotion, with percents in it.
 
     Args:
-        axes: where.
+        axes: the axes to draw on.
         counts: i64[C, C], annotated by predicted.
         labels: the C emotions.
-        title: above it.
+        title: the title of the axes.
 
     Returns:
         The image, for a colour bar.
@@ -57,11 +57,11 @@ def draw_confusion(axes: plt.Axes, counts: np.ndarray, labels: list[str], title:
 
 
 def plot_curves(network: dict[str, Any], title: str, path: Path) -> None:
-    """Every loss term and the validation WAF1 by epoch, a line a seed, the chosen epoch marked.
+    """Draws every loss term and the validation WAF1 by epoch, one line per seed, with the chosen epoch marked.
 
     Args:
         network: a network's part of the results file.
-        title: above the figure.
+        title: the title of the figure.
         path: the PNG to write.
     """
     terms = list(network["seeds"][0]["curves"])
@@ -85,7 +85,7 @@ def plot_curves(network: dict[str, Any], title: str, path: Path) -> None:
 
 
 def save_figure(figure: plt.Figure, path: Path) -> None:
-    """Write a PNG and forget the figure."""
+    """Writes a PNG and closes the figure."""
     with write_atomically(path) as temporary:
         figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata={"Software": None})
     plt.close(figure)

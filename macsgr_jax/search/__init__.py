@@ -1,1 +1,1 @@
-"""Sweeps over settings and seeds: their points, their training, their results."""
+"""Sweeps over settings and seeds: points, training, results and figures."""

@@ -1,4 +1,4 @@
-"""The picture of a sweep: curves over one axis (the paper's Fig. 8), a map over two, a panel an axis over more."""
+"""Draws a sweep: curves over one axis (the paper's Fig. 8), a heat map over two, one panel per axis over more."""
 
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,16 @@ from matplotlib.axes import Axes
 from macsgr_jax.runs.plots import COLOURS, save_figure
 from macsgr_jax.runs.tables import HEADS, NOT_PERCENT
 
-MOST_PANELS_A_ROW = 3
+MAX_PANELS_PER_ROW = 3
 
 
 def plot_sweep(points: list[dict[str, Any]], select: str, title: str, path: Path) -> None:
-    """Validation scores over the settings; the chosen point is marked.
+    """Draws the validation scores of the settings; the chosen point is marked.
 
     Args:
-        points: of `sweep_results.describe_points`.
+        points: the descriptions of `results.describe_points`.
         select: the score that chose, such as validation.waf1.
-        title: name of the corpus.
+        title: the name of the corpus.
         path: the PNG to write.
     """
     axes_names = list(points[0]["setting"])
@@ -33,7 +33,7 @@ def plot_sweep(points: list[dict[str, Any]], select: str, title: str, path: Path
         image = _draw_map(axes, points, score, axes_names)
         figure.colorbar(image, ax=axes, label=_label(score))
     else:
-        columns = min(MOST_PANELS_A_ROW, len(axes_names))
+        columns = min(MAX_PANELS_PER_ROW, len(axes_names))
         rows = -(-len(axes_names) // columns)
         figure, panels = plt.subplots(
             rows, columns, figsize=(4 * columns, 3.2 * rows), layout="constrained", squeeze=False, sharey=True
@@ -56,8 +56,8 @@ def _values(points: list[dict[str, Any]], score: str, part: str) -> np.ndarray:
     return scale * np.array([np.nan if value is None else value for value in values], float)
 
 
-def _places(points: list[dict[str, Any]], name: str) -> tuple[np.ndarray, list[str] | None]:
-    """Where the values of a setting lie on an axis, and its names where they are not numbers."""
+def _positions(points: list[dict[str, Any]], name: str) -> tuple[np.ndarray, list[str] | None]:
+    """Returns the positions of the values of a setting on an axis, and their names where they are not numbers."""
     texts = [point["setting"][name] for point in points]
     try:
         return np.array([float(text) for text in texts]), None
@@ -72,15 +72,21 @@ def _mark_ticks(axes: Axes, names: list[str] | None) -> None:
 
 
 def _draw_curves(axes: Axes, points: list[dict[str, Any]], scores: list[str], name: str) -> None:
-    places, names = _places(points, name)
-    order = np.argsort(places, kind="stable")
-    chosen = next(place for place, point in enumerate(points) if point["rank"] == 1)
+    positions, names = _positions(points, name)
+    order = np.argsort(positions, kind="stable")
+    chosen = next(index for index, point in enumerate(points) if point["rank"] == 1)
     for score, colour, marker in zip(scores, COLOURS, "os^", strict=False):
         means, deviations = _values(points, score, "mean"), _values(points, score, "std")
         axes.errorbar(
-            places[order], means[order], deviations[order], color=colour, marker=marker, capsize=3, label=_label(score)
+            positions[order],
+            means[order],
+            deviations[order],
+            color=colour,
+            marker=marker,
+            capsize=3,
+            label=_label(score),
         )
-    axes.axvline(places[chosen], color="0.6", linestyle=":", label="chosen")
+    axes.axvline(positions[chosen], color="0.6", linestyle=":", label="chosen")
     _mark_ticks(axes, names)
     axes.set(xlabel=name, ylabel="mean ± standard deviation over seeds")
     axes.grid(alpha=0.3)
@@ -109,12 +115,14 @@ def _draw_map(axes: Axes, points: list[dict[str, Any]], score: str, names: list[
 
 
 def _draw_cloud(axes: Axes, points: list[dict[str, Any]], score: str, name: str) -> None:
-    places, names = _places(points, name)
+    positions, names = _positions(points, name)
     values = _values(points, score, "mean")
-    axes.plot(places, values, "o", color=COLOURS[0], alpha=0.6)
-    best = [place for place, point in enumerate(points) if point["rank"] == 1]
-    axes.plot(places[best], values[best], "*", markersize=16, color=COLOURS[5], markeredgecolor="black", label="chosen")
-    if names is None and places.min() > 0 and places.max() / places.min() > 30:
+    axes.plot(positions, values, "o", color=COLOURS[0], alpha=0.6)
+    best = [index for index, point in enumerate(points) if point["rank"] == 1]
+    axes.plot(
+        positions[best], values[best], "*", markersize=16, color=COLOURS[5], markeredgecolor="black", label="chosen"
+    )
+    if names is None and positions.min() > 0 and positions.max() / positions.min() > 30:
         axes.set_xscale("log")
     _mark_ticks(axes, names)
     axes.set(xlabel=name, ylabel=_label(score))

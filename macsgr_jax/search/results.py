@@ -1,4 +1,4 @@
-"""What a sweep found: one tidy table of all runs and epochs, a summary of the points, and the choice among them."""
+"""Results of a sweep: one tidy table of all runs and epochs, a summary of the points, and the choice among them."""
 
 import csv
 import dataclasses
@@ -9,27 +9,28 @@ from typing import Any
 
 import numpy as np
 
+from macsgr_jax import __version__
 from macsgr_jax.config import Config
 from macsgr_jax.files import write_atomically
-from macsgr_jax.losses import TERMS
 from macsgr_jax.metrics import summarize
 from macsgr_jax.runs.execution import History
+from macsgr_jax.runs.progress import EPOCH_COLUMNS, format_epoch
 from macsgr_jax.runs.results import SCALARS, describe_command, describe_machine
 from macsgr_jax.search.space import Point
 
-SCHEMA = "macsgr_jax.training.loop/1"
+SCHEMA = "macsgr_jax.sweep/1"
 SMALLER_IS_BETTER = ("nll", "ece")
 
 
 @dataclasses.dataclass(frozen=True)
-class Finished:
-    """A run of a sweep that is trained.
+class FinishedRun:
+    """A trained run of a sweep.
 
     Attributes:
-        point: which point.
-        seed: the seed.
-        config: the settings.
-        history: what it did.
+        point: the index of its point.
+        seed: its seed.
+        config: its configuration.
+        history: the numbers of its epochs.
     """
 
     point: int
@@ -38,22 +39,22 @@ class Finished:
     history: History
 
     def score(self, name: str) -> float:
-        """A validation score of the epoch whose weights count; not a number where the training diverged."""
+        """Returns a validation score of the epoch whose weights count; NaN where the training diverged."""
         last = self.config.train.checkpoint == "last"
         epoch = len(self.history.terms) if last else self.history.best_epoch
         trained = np.isfinite(self.history.terms[:epoch]).all() and np.isfinite(self.history.curve("nll")[epoch - 1])
         return float(self.history.curve(name)[epoch - 1]) if trained else float("nan")
 
 
-def rank_points(finished: Sequence[Finished], select: str) -> list[int]:
-    """The points from the best mean over seeds to the worst; a point with a diverged run comes last.
+def rank_points(finished: Sequence[FinishedRun], select: str) -> list[int]:
+    """Ranks the points from the best mean over seeds to the worst; a point with a diverged run comes last.
 
     Args:
         finished: the runs.
-        select: such as validation.waf1.
+        select: the score that ranks, such as validation.waf1.
 
     Returns:
-        Points.
+        The indices of the points.
     """
     name = select.removeprefix("validation.")
     sign = 1 if name in SMALLER_IS_BETTER else -1
@@ -64,18 +65,18 @@ def rank_points(finished: Sequence[Finished], select: str) -> list[int]:
     return sorted(means, key=lambda point: (not np.isfinite(means[point]), means[point], point))
 
 
-def choose_point(finished: Sequence[Finished], select: str) -> int:
-    """The first of `rank_points`."""
+def choose_point(finished: Sequence[FinishedRun], select: str) -> int:
+    """Returns the best point of `rank_points`."""
     return rank_points(finished, select)[0]
 
 
-def describe_points(points: Sequence[Point], finished: Sequence[Finished], select: str) -> list[dict[str, Any]]:
-    """Setting, rank and validation scores of every point, in the order of the points.
+def describe_points(points: Sequence[Point], finished: Sequence[FinishedRun], select: str) -> list[dict[str, Any]]:
+    """Returns setting, rank and validation scores of every point, in the order of the points.
 
     A score is null where a run of the point diverged.
     """
     ranks = {point: rank for rank, point in enumerate(rank_points(finished, select), start=1)}
-    runs: dict[int, list[Finished]] = defaultdict(list)
+    runs: dict[int, list[FinishedRun]] = defaultdict(list)
     for one in finished:
         runs[one.point].append(one)
     return [
@@ -90,26 +91,28 @@ def describe_points(points: Sequence[Point], finished: Sequence[Finished], selec
 
 
 def assemble_sweep(
-    corpus: dict[str, Any], identity: dict[str, Any], points: list[dict[str, Any]], test: list[dict[str, Any]]
+    corpus: dict[str, Any], identity: dict[str, Any], points: list[dict[str, Any]], seeds: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The whole results file of a sweep.
+    """Assembles the results file of a sweep.
 
     Args:
-        corpus: of `results.describe_corpus`.
-        identity: what the sweep is.
-        points: of `describe_points`.
-        test: test scores of the chosen point, a dictionary a seed.
+        corpus: the description of `results.describe_corpus`.
+        identity: the identity of the sweep.
+        points: the descriptions of `describe_points`.
+        seeds: the seeds of the chosen point, as in a network's part of the results file.
 
     Returns:
         Plain values.
     """
     chosen = next(point for point in points if point["rank"] == 1)
+    test = [{"seed": seed["seed"], "epoch": seed["epoch"], **seed["test"]} for seed in seeds]
     return {
         "schema": SCHEMA,
+        "version": __version__,
         "command": describe_command(),
         "corpus": corpus,
         **describe_machine(),
-        "seeds": identity["seeds"],
+        "seeds": len(identity["seeds"]),
         "select": identity["select"],
         "config": identity["config"],
         "points": points,
@@ -122,18 +125,17 @@ def assemble_sweep(
     }
 
 
-def write_table(path: Path, points: Sequence[Point], finished: Sequence[Finished]) -> None:
-    """runs.csv: a row a run and epoch; losses are means over the epoch's steps, scores are the validation split's."""
+def write_table(path: Path, points: Sequence[Point], finished: Sequence[FinishedRun]) -> None:
+    """Writes runs.csv, one row per run and epoch: mean losses of the steps, and scores of the validation split."""
     axes = list(points[0])
-    head = ["point", "seed", *axes, "epoch", *(f"loss_{name}" for name in TERMS)]
-    head += [f"validation_{name}" for name in SCALARS]
+    head = ["point", "seed", *axes, "epoch", *EPOCH_COLUMNS]
     with write_atomically(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(head)
         for one in sorted(finished, key=lambda run: (run.point, run.seed)):
             start = [one.point, one.seed, *points[one.point].values()]
-            for epoch, values in enumerate(np.hstack([one.history.terms, one.history.validation]), start=1):
-                writer.writerow([*start, epoch, *(f"{value:.6g}" for value in values)])
+            for epoch, values in enumerate(zip(one.history.terms, one.history.validation, strict=True), start=1):
+                writer.writerow([*start, epoch, *format_epoch(*values)])
 
 
 def _summarize(values: list[float]) -> dict[str, float | None]:

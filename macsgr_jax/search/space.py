@@ -1,4 +1,4 @@
-"""The points of a sweep: a grid or a random draw over settings, written as text."""
+"""Points of a sweep: a grid or a random draw over settings, written as text."""
 
 import itertools
 import math
@@ -12,7 +12,7 @@ from macsgr_jax.config import Config
 from macsgr_jax.errors import InputError
 from macsgr_jax.overrides import override, setting_names
 
-# The paper's letters for settings whose names say more.
+# The paper's letters, which may be given for a setting.
 LETTERS = {"lambda": "loss.lambda_alignment"}
 MAX_POINTS = 100_000
 
@@ -20,28 +20,35 @@ Point = dict[str, str]  # setting -> value, as --set writes them
 
 
 def find_setting(name: str, config: Config) -> str:
-    """The full name of a setting that is given by its full name, its field alone, or the paper's letter.
+    """Finds a setting by its full name, its field alone, or the paper's letter.
+
+    Args:
+        name: the name that was given.
+        config: any configuration.
+
+    Returns:
+        The full name, such as model.window_past.
 
     Raises:
-        InputError: no setting is called so, or several are.
+        InputError: no setting has this name, or several have.
     """
     known = [full for full, _, _ in setting_names(config)]
     matching = [full for full in known if name in (full, full.split(".")[1])]
     if name in LETTERS:
         return LETTERS[name]
     if len(matching) != 1:
-        hint = f"it could be {' or '.join(matching)}" if matching else "macsgr_jax.cli.train --help lists all of them"
+        hint = f"it could be {' or '.join(matching)}" if matching else "`macsgr train --help` lists all of them"
         raise InputError(f"there is no one setting {name}: {hint}")
     return matching[0]
 
 
 def make_grid(axes: Sequence[str], config: Config) -> list[Point]:
-    """Every combination of the values of the axes.
+    """Makes every combination of the values of the axes.
 
     Args:
-        axes: such as "lambda=0.1:0.9:0.1" (both ends included) or "window_past=5,10,20"; the sets of data.features are
-            separated by semicolons.
-        config: where the settings start from.
+        axes: axes such as "lambda=0.1:0.9:0.1" (both ends included) or "window_past=5,10,20"; the sets of
+            data.features are separated by semicolons.
+        config: the configuration that the points start from.
 
     Returns:
         The points, the last axis changing fastest.
@@ -57,14 +64,14 @@ def make_grid(axes: Sequence[str], config: Config) -> list[Point]:
 
 
 def draw_points(number: int, ranges: Sequence[str], config: Config, seed: int) -> list[Point]:
-    """Points drawn at random.
+    """Draws points at random.
 
     Args:
-        number: how many.
-        ranges: such as "learning_rate=1e-4:1e-2:log", "dropout=0.1:0.6" (uniform), or "window_past=5,10,20" (any of
-            these); ends of a setting that counts something are whole numbers, and so are the draws.
-        config: where the settings start from.
-        seed: of the draw.
+        number: the number of points.
+        ranges: ranges such as "learning_rate=1e-4:1e-2:log", "dropout=0.1:0.6" (uniform), or "window_past=5,10,20"
+            (any of these); bounds and draws of a setting that is an integer are integers.
+        config: the configuration that the points start from.
+        seed: the seed of the random draw.
 
     Returns:
         The points.
@@ -78,7 +85,7 @@ def draw_points(number: int, ranges: Sequence[str], config: Config, seed: int) -
 
 
 def configure_point(config: Config, point: Point) -> Config:
-    """The configuration of a point.
+    """Returns the configuration of a point.
 
     Raises:
         InputError: a value does not fit its setting.

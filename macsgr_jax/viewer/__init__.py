@@ -1,4 +1,4 @@
-"""One self-contained HTML page of predicted conversations: its style, its script and its data lie inside it."""
+"""Renders predicted conversations as one HTML page that contains its style, its script and its data."""
 
 import base64
 import hashlib
@@ -7,18 +7,18 @@ import re
 from importlib import resources
 from typing import Any
 
-# Inside a script element only "<" can end the data; the others are for readers that know less about HTML.
+# Inside a script element only "<" can end the data; the others are for parsers that know less about HTML.
 HARMLESS = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
 
 
 def render_page(data: dict[str, Any]) -> str:
-    """The page of some conversations; the same data make the same page.
+    """Renders the page of some conversations; the same data give the same page.
 
     The page's policy allows the style and the script inside it, by their digests, and no connection at all.
 
     Args:
-        data: what page.js draws: `emotions` and `relations` are names; `conversations` is a list of `name`, `speakers`
-            and `utterances`, in which emotions, labels, speakers and other utterances are numbers.
+        data: the data that page.js draws: `emotions` and `relations` are names; `conversations` is a list of `name`,
+            `speakers` and `utterances`, in which emotions, labels, speakers and other utterances are indices.
 
     Returns:
         HTML.
@@ -39,7 +39,7 @@ def render_page(data: dict[str, Any]) -> str:
 
 
 def embed_json(values: Any) -> str:
-    """JSON that cannot end the script element it is put into: ASCII alone, without "<", ">" and "&"."""
+    """Returns JSON that cannot end the script element around it: ASCII alone, without "<", ">" and "&"."""
     text = json.dumps(values, allow_nan=False, separators=(",", ":"))
     return text.translate(HARMLESS)
 

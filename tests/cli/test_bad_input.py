@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.evaluate import Evaluate
-from macsgr_jax.cli.evaluate import main as main_of_evaluate
+from macsgr_jax.cli.main import main
 from macsgr_jax.data.corpus_file import save_corpus
 from tests.testing.corpora import make_corpus, write_corpus
 
@@ -164,7 +162,7 @@ def refuse_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Cal
     def refuse_evaluation(*arguments: str) -> str:
         before = list_files(tmp_path)
         capsys.readouterr()
-        assert run_script("macsgr_jax.cli.evaluate", Evaluate, main_of_evaluate, list(arguments)) == 2
+        assert main(["evaluate", *arguments]) == 2
         printed = capsys.readouterr()
         assert list_files(tmp_path) == before and printed.out == ""
         assert printed.err.startswith("error: ") and printed.err.endswith("\n") and printed.err.count("\n") == 1
@@ -220,7 +218,7 @@ def test_evaluating_damaged_checkpoints(refuse_evaluation: Callable[..., str], c
 
 
 def test_from_the_command_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "macsgr_jax.cli.train", "--corpus", "absent.npz", "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "macsgr_jax", "train", "--corpus", "absent.npz", "--out", str(tmp_path / "run")]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert finished.returncode == 2 and finished.stdout == ""
     assert finished.stderr == "error: absent.npz: there is no such file; give the path of a corpus in .npz form.\n"
@@ -228,7 +226,7 @@ def test_from_the_command_line(tmp_path: Path) -> None:
 
 
 def test_a_closed_output_ends_without_a_traceback() -> None:
-    command = [sys.executable, "-m", "macsgr_jax.cli.sweep", "--help"]
+    command = [sys.executable, "-m", "macsgr_jax", "sweep", "--help"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()  # As `head` does once it has its lines.

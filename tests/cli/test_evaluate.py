@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.evaluate import Evaluate, main
+from macsgr_jax.cli.main import main
 from tests.testing.corpora import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +23,7 @@ def evaluate(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]
 
     def evaluate(*arguments: str) -> dict[str, Any]:
         capsys.readouterr()
-        assert run_script("macsgr_jax.cli.evaluate", Evaluate, main, [*arguments, "--json"]) == 0
+        assert main(["evaluate", *arguments, "--json"]) == 0
         printed: dict[str, Any] = json.loads(capsys.readouterr().out)
         return printed
 
@@ -69,7 +68,7 @@ def test_a_corpus_that_has_moved(
 
 def test_the_table_has_a_row_a_seed(trained: Any, checkpoints_alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    assert run_script("macsgr_jax.cli.evaluate", Evaluate, main, [str(checkpoints_alone)]) == 0
+    assert main(["evaluate", str(checkpoints_alone)]) == 0
     printed = capsys.readouterr().out
     results = json.loads((trained.out / "results.json").read_text(encoding="utf-8"))
     for one in results["networks"]["full"]["seeds"]:
@@ -96,7 +95,7 @@ def test_other_processes_get_the_same_numbers(trained: Any, tmp_path: Path) -> N
     settings += [part for setting in TINY for part in ("--set", setting)]
 
     def run(script: str, *arguments: str) -> str:
-        command = [sys.executable, "-m", f"macsgr_jax.cli.{script}", *arguments]
+        command = [sys.executable, "-m", "macsgr_jax", script, *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     def read() -> tuple[str, str]:

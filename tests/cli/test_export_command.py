@@ -12,8 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.export import Export, main
+from macsgr_jax.cli.main import main
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.overrides import from_json
@@ -23,7 +22,7 @@ from tests.testing.corpora import compile_quickly
 
 def run_export(*arguments: str) -> int:
     """The script in this process; the exit code."""
-    return run_script("macsgr_jax.cli.export", Export, main, list(arguments))
+    return main(["export", *arguments])
 
 
 def call(folder: Path, corpus: Corpus, dialogues: list[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from macsgr_jax.cli import train
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.predict import Predict, follow, main
+from macsgr_jax.cli.main import main
 from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.features.registry import add_features
-from macsgr_jax.runs.model import load_model
+from macsgr_jax.overrides import override
+from macsgr_jax.presets import CAUSAL
+from macsgr_jax.runs.load import load_model
+from macsgr_jax.runs.predict import predict_stream
+from macsgr_jax.runs.train import train_and_evaluate
 from tests.testing.corpora import TINY, compile_quickly, make_corpus
 from tests.testing.sounds import make_tone, write_sound
 
@@ -41,13 +43,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         corpus = add_features(dataclasses.replace(corpus, texts=texts), clips, ("text_lsa", "audio_egemaps"), columns=4)
     save_corpus(corpus, folder / "corpus.npz")
-    settings = (*TINY, "train.dialogues_per_step=4")
+    settings = (*TINY, "train.dialogues_per_step=4", "train.epochs=1")
     with compile_quickly():
-        train.main(
-            train.Train(
-                out=folder / "run", corpus=str(folder / "corpus.npz"), preset="causal", set=settings, seeds=2, epochs=1
-            )
-        )
+        train_and_evaluate(override(CAUSAL, settings), load_corpus(folder / "corpus.npz"), (0, 1), folder / "run")
     return folder / "run"
 
 
@@ -81,7 +79,7 @@ def say(monkeypatch: pytest.MonkeyPatch, lines: str, encoding: str = "utf-8") ->
 
 def predict(*arguments: object) -> int:
     with compile_quickly():
-        return run_script("macsgr_jax.cli.predict", Predict, main, [str(one) for one in arguments])
+        return main(["predict", *map(str, arguments)])
 
 
 def test_every_utterance_is_answered_with_what_it_rests_on(
@@ -222,7 +220,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
             str(folder / "talk.csv"),
             *change_description(model, folder, '"num_prototypes": 6', '"num_prototypes": 9'),
         ],
-        "was trained by another version of macsgr_jax (its weights prototypes are (6, 8), and here (9, 8))",
+        "was trained by version 0.2.0 of macsgr_jax (its weights prototypes are (6, 8), and here (9, 8))",
     ),
     "another extractor": (
         lambda model, folder: change_extractors(
@@ -275,7 +273,7 @@ def test_a_network_that_looks_ahead_cannot_follow(model: Path) -> None:
         loaded = load_model(model, context=16, samples=1, seed=0)
     ahead = dataclasses.replace(loaded.config, model=dataclasses.replace(loaded.config.model, causal=False))
     with pytest.raises(InputError, match="looks ahead in the conversation: train one with --preset causal"):
-        follow(Predict(follow=True, model=model), loaded._replace(config=ahead))
+        next(predict_stream(loaded._replace(config=ahead), []))
 
 
 @pytest.mark.parametrize(

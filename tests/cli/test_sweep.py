@@ -10,15 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.evaluate import Evaluate
-from macsgr_jax.cli.evaluate import main as evaluate
-from macsgr_jax.cli.sweep import Sweep, main
+from macsgr_jax.cli.main import main
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus_file import save_corpus
 from macsgr_jax.overrides import override
 from macsgr_jax.runs import execution as runs
-from macsgr_jax.search.results import Finished, choose_point, describe_points, rank_points
+from macsgr_jax.search.results import FinishedRun, choose_point, describe_points, rank_points
 from tests.testing.corpora import TINY, compile_quickly, make_corpus
 
 SETTINGS = tuple(part for setting in TINY for part in ("--set", setting))
@@ -34,7 +31,7 @@ def corpus_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sweep(corpus_file: Path, out: Path, *arguments: str) -> int:
     with compile_quickly():
         fixed = ["--corpus", str(corpus_file), "--out", str(out), "--epochs", "2", *SETTINGS]
-        return run_script("macsgr_jax.cli.sweep", Sweep, main, [*fixed, *arguments])
+        return main(["sweep", *fixed, *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +91,7 @@ def test_the_test_scores_are_those_of_the_chosen_weights(
     swept: Path, results: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with compile_quickly():
-        assert run_script("macsgr_jax.cli.evaluate", Evaluate, evaluate, [str(swept), "--json"]) == 0
+        assert main(["evaluate", str(swept), "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
     assert [one["confusion"] for one in scores.values()] == [
         one["confusion"] for one in results["chosen"]["test_by_seed"]
@@ -130,9 +127,9 @@ def test_an_interrupted_sweep_goes_on_where_it_was(
     assert (tmp_path / "out" / "runs.csv").read_bytes() == (swept / "runs.csv").read_bytes()
 
 
-def make_finished(point: int, seed: int, waf1: float, nll: float = 1.0) -> Finished:
+def make_finished(point: int, seed: int, waf1: float, nll: float = 1.0) -> FinishedRun:
     validation = np.tile(np.float32([0.5, waf1, 0.5, 0.5, nll, 0.1]), (2, 1))
-    return Finished(point, seed, Config(), runs.History(np.ones((2, 5), np.float32), validation, 1.0))
+    return FinishedRun(point, seed, Config(), runs.History(np.ones((2, 5), np.float32), validation, 1.0))
 
 
 def test_points_are_ranked_by_mean_and_diverged_ones_come_last() -> None:
@@ -154,7 +151,7 @@ def test_the_best_epoch_counts_where_the_configuration_says_so() -> None:
     one = make_finished(0, 0, 0.5)
     one.history.validation[0, 1] = 0.8
     assert one.score("waf1") == 0.5
-    best = Finished(0, 0, override(Config(), ["train.checkpoint=best"]), one.history)
+    best = FinishedRun(0, 0, override(Config(), ["train.checkpoint=best"]), one.history)
     assert math.isclose(best.score("waf1"), 0.8, rel_tol=1e-6)
 
 

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from macsgr_jax.cli import train as script
 from macsgr_jax.config import Config
-from macsgr_jax.data import synthetic
 from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.synthetic_posterior import best_scores
 from macsgr_jax.overrides import setting_names
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +64,7 @@ def test_the_synthetic_corpus_stands_beside_its_best_possible_scores(
     monkeypatch.setattr(synthetic, "generate", lambda: small_corpus)
     assert run_train("--corpus", "synthetic", "--seeds", "1", "--out", str(tmp_path / "run")) == 0
     results = read_results(tmp_path / "run")
-    best = synthetic.best_scores(small_corpus)
+    best = best_scores(small_corpus)
     assert results["reference"] == {
         name: {"waa": best[view].accuracy, "waf1": best[view].weighted_f1}
         for name, view in (
@@ -104,13 +103,13 @@ def test_an_interrupt_ends_with_a_sentence(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(script, "train_network", interrupt)
+    monkeypatch.setattr("macsgr_jax.runs.train.train_network", interrupt)
     assert run_train("--corpus", str(trained.corpus_file), "--out", str(tmp_path / "run")) == 130
     assert capsys.readouterr().err == "interrupted: what was finished is kept\n"
 
 
 def test_help_lists_the_options_and_every_setting() -> None:
-    command = [sys.executable, "-m", "macsgr_jax.cli.train", "--help"]
+    command = [sys.executable, "-m", "macsgr_jax", "train", "--help"]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert finished.stderr == ""
     for option in ("--out", "--corpus", "--features", "--preset", "--set", "--seeds", "--single-modalities"):

@@ -74,6 +74,7 @@ def results_shape(corpus: Corpus) -> dict[str, Any]:
     packages = ("python", "jax", "jaxlib", "flax", "optax", "jraph", "ott-jax", "orbax-checkpoint", "numpy")
     return {
         "schema": str,
+        "version": str,
         "command": [str],
         "corpus": {
             "name": str,
@@ -209,10 +210,18 @@ def test_the_report_has_the_scores_the_hash_and_the_figures(trained: Any) -> Non
 
 
 def test_nothing_else_is_left(trained: Any) -> None:
-    files = {"run.json", "results.json", "report.md", "predictions.csv", "confusion.png", "curves.png", "checkpoints"}
+    files = {
+        "run.json",
+        "results.json",
+        "report.md",
+        "predictions.csv",
+        "confusion.png",
+        "curves.png",
+        "log.csv",
+        "checkpoints",
+    }
     assert {path.name for path in trained.out.iterdir()} == files
     for name in ("full", "audio", "text"):
         inside = {path.name for path in (trained.out / "checkpoints" / name).iterdir()}
-        inside -= {"temperatures.json"} if name == "full" else set()
-        described = {"description.json", "standardizer.npz", "extractors.npz"}
+        described = {"description.json", "standardizer.npz", "extractors.npz", "temperatures.json"}
         assert inside == described | {"seed_0", "seed_1", "part_0.npz", "part_1.npz"}

@@ -15,13 +15,12 @@ from macsgr_jax.data.synthetic import (
     EMOTIONS,
     FEATURE_SETS,
     SyntheticSettings,
-    best_scores,
     class_means,
-    exact_posterior,
     generate,
     marginal,
     transition_table,
 )
+from macsgr_jax.data.synthetic_posterior import best_scores, exact_posterior
 from macsgr_jax.errors import InputError
 from tests.testing.markov import BOTH, LOPSIDED, tabulate, unchanged
 

@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 
 from macsgr_jax.data.corpus import Corpus
-from macsgr_jax.data.synthetic import (
-    DEFAULTS,
-    SyntheticSettings,
-    exact_posterior,
-    generate,
-)
+from macsgr_jax.data.synthetic import DEFAULTS, SyntheticSettings, generate
+from macsgr_jax.data.synthetic_posterior import exact_posterior
 from tests.testing.markov import BOTH, LOPSIDED, density, enumerate_posterior, unchanged
 
 

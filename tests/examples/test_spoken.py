@@ -8,13 +8,7 @@ import pytest
 
 from examples.spoken.make import make_corpus, write_script
 from examples.spoken.sentences import AMBIGUOUS, EXAMPLE, OPENINGS, SENTENCES
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.predict import Predict
-from macsgr_jax.cli.predict import main as predict
-from macsgr_jax.cli.train import Train
-from macsgr_jax.cli.train import main as train
-from macsgr_jax.cli.view import View
-from macsgr_jax.cli.view import main as view
+from macsgr_jax.cli.main import main
 from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.data.transcript import read_conversations
 from macsgr_jax.features.audio_io import check_inside
@@ -53,9 +47,9 @@ def test_the_commands_of_the_readme(tmp_path: Path) -> None:
     pytest.importorskip("opensmile")
     model, said, page = tmp_path / "model", tmp_path / "talk.jsonl", tmp_path / "talk.html"
     corpus, talk = EXAMPLES / "spoken.npz", EXAMPLES / "conversation" / "conversation.csv"
-    assert run_script("x", Train, train, ["--corpus", str(corpus), "--seeds", "1", "--out", str(model)]) == 0
-    assert run_script("x", Predict, predict, [str(talk), "--model", str(model), "--out", str(said)]) == 0
+    assert main(["train", "--corpus", str(corpus), "--seeds", "1", "--out", str(model)]) == 0
+    assert main(["predict", str(talk), "--model", str(model), "--out", str(said)]) == 0
     records = [json.loads(line) for line in said.read_text(encoding="utf-8").splitlines()]
     assert sum(record["emotion"] == record["label"] for record in records) >= 9
-    assert run_script("x", View, view, [str(said), "--out", str(page)]) == 0
+    assert main(["view", str(said), "--out", str(page)]) == 0
     assert "I miss how it was last summer." in page.read_text(encoding="utf-8")

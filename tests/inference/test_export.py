@@ -17,7 +17,7 @@ from jax import export
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus, choose_features
 from macsgr_jax.data.dataset import prepare
-from macsgr_jax.data.standardize import Standardizer, fit_standardizer, standardize
+from macsgr_jax.data.standardize import Standardizer, fit_standardizer, standardize, standardize_arrays
 from macsgr_jax.errors import InputError
 from macsgr_jax.inference.export import (
     DESCRIPTION_FILE,
@@ -28,7 +28,6 @@ from macsgr_jax.inference.export import (
     export_function,
     make_exportable,
     refuse_occupied,
-    standardize_rows,
     write_export,
 )
 from macsgr_jax.models import Network, build_network
@@ -246,7 +245,7 @@ def test_standardisation_is_that_of_training(clip: float) -> None:
     logged = dict(zip([*columns, "never"], standardizer.log_scale["text_hard"] > 0, strict=True))
     assert [name for name, there in logged.items() if there] == list(columns)[4:]
     expected, _ = standardize(standardizer, corpus)
-    found, available = jax.jit(lambda *given: standardize_rows(standardizer, *given))(
+    found, available = jax.jit(lambda *given: standardize_arrays(standardizer, *given, jnp, np.float32))(
         {"text_hard": np.where(measured, values, np.nan).astype(np.float32)}, {"text_hard": measured}
     )
     np.testing.assert_allclose(found["text"], expected["text"], rtol=1e-5, atol=1e-5)
@@ -255,7 +254,7 @@ def test_standardisation_is_that_of_training(clip: float) -> None:
 
 def test_the_description_is_that_of_the_program(setup: Setup) -> None:
     description = describe_export(setup.exported, setup.standardizer, setup.corpus.label_names)
-    assert description["format"] == "macsgr_jax.inference.export/1"
+    assert description["format"] == "macsgr_jax.export/1"
     assert description["platforms"] == ["cpu", "cuda", "tpu"]
     assert description["labels"] == ["calm", "glad", "sad"]
     assert description["modalities"] == ["audio", "text"]

@@ -1,4 +1,4 @@
-"""Answers to a conversation: windows, following, calibration, uncertainty and what an answer rests on."""
+"""Predictions to a conversation: windows, following, calibration, uncertainty and what an answer rests on."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from macsgr_jax.inference.predictor import Answer, Predictor, Turns, Window, make_batch, plan_windows
+from macsgr_jax.inference.predictor import Prediction, Predictor, Turns, Window, make_batch, plan_windows
 from macsgr_jax.inference.streaming import StreamingPredictor
 from macsgr_jax.models import build_network
 from tests.conftest import draw_params
@@ -38,14 +38,14 @@ def make_predictor(*settings: str, context: int = 16, temperature: float = 1.0, 
 def test_windows_answer_everything_once_and_see_enough(context: int, causal: bool) -> None:
     for length in range(1, 100):
         windows = plan_windows(length, context, causal)
-        answered = [turn for window in windows for turn in range(window.answer_from, window.answer_to)]
+        answered = [turn for window in windows for turn in range(window.predict_from, window.predict_to)]
         assert answered == list(range(length))
         for window in windows:
             assert 0 < window.last - window.first <= context
             before = context // 2 if causal else context // 4
-            assert window.answer_from == 0 or window.answer_from - window.first >= before
+            assert window.predict_from == 0 or window.predict_from - window.first >= before
             if not causal:
-                assert window.answer_to == length or window.last - window.answer_to >= context // 4
+                assert window.predict_to == length or window.last - window.predict_to >= context // 4
 
 
 def test_following_says_what_a_batch_over_the_same_prefix_says() -> None:
@@ -53,15 +53,15 @@ def test_following_says_what_a_batch_over_the_same_prefix_says() -> None:
     with compile_quickly():
         predictor = make_predictor("model.causal=true", context=20)
         follower = StreamingPredictor(predictor)
-        heard = [follower.hear(first(turns, row + 1, row)) for row in range(40)]
+        heard = [follower.update(first(turns, row + 1, row)) for row in range(40)]
         for length in (1, 5, 20, 21, 30, 31, 40):
-            batch = predictor.answer(first(turns, length))
+            batch = predictor.predict(first(turns, length))
             for one, other in zip(heard[:length], batch, strict=True):
                 assert_same(one, other)
     assert len(follower._turns) <= predictor.context
 
 
-def assert_same(one: Answer, other: Answer) -> None:
+def assert_same(one: Prediction, other: Prediction) -> None:
     np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
     np.testing.assert_allclose(one.weights, other.weights, atol=1e-5)
     np.testing.assert_allclose(one.uncertainty, other.uncertainty, atol=1e-5)
@@ -75,8 +75,8 @@ def test_a_long_conversation_is_answered_as_its_parts_are() -> None:
     turns = draw_turns(40, seed=1)
     with compile_quickly():
         predictor = make_predictor()
-        answers = predictor.answer(turns)
-        part = predictor.answer(first(turns, 24, 8))
+        answers = predictor.predict(turns)
+        part = predictor.predict(first(turns, 24, 8))
     assert len(answers) == 40
     # The second window is utterances 8 to 24, of which it answers 12 to 20.
     for one, other in zip(answers[12:20], part[4:12], strict=True):
@@ -88,8 +88,8 @@ def test_answers_are_the_network_s_and_a_temperature_flattens_them() -> None:
     turns = draw_turns(6)
     with compile_quickly():
         plain, warm = (make_predictor(temperature=t) for t in (1.0, 3.0))
-        one, other = plain.answer(turns), warm.answer(turns)
-        both = Predictor(plain.config, 3, [plain._runs[0][0]] * 2, [1.0, 3.0], 16, 2).answer(turns)
+        one, other = plain.predict(turns), warm.predict(turns)
+        both = Predictor(plain.config, 3, [plain._runs[0][0]] * 2, [1.0, 3.0], 16, 2).predict(turns)
     for sharp, flat, mean in zip(one, other, both, strict=True):
         wanted = sharp.probabilities ** (1 / 3)
         np.testing.assert_allclose(flat.probabilities, wanted / wanted.sum(), rtol=1e-4)
@@ -106,7 +106,7 @@ def test_uncertainty_grows_with_the_spread_of_the_gaussians() -> None:
         params["distribution"]["log_std_out"]["bias"] += 3.0
         wide = Predictor(narrow.config, 3, [params], [1.0], 16, 8)
         mean_narrow, mean_wide = (
-            np.mean([answer.uncertainty for answer in one.answer(turns)]) for one in (narrow, wide)
+            np.mean([answer.uncertainty for answer in one.predict(turns)]) for one in (narrow, wide)
         )
     assert 0 < mean_narrow < mean_wide <= 1
 
@@ -114,7 +114,7 @@ def test_uncertainty_grows_with_the_spread_of_the_gaussians() -> None:
 def test_edges_and_influences_are_those_of_the_window_and_the_dialogue() -> None:
     turns = draw_turns(9, seed=2)
     with compile_quickly():
-        answers = make_predictor().answer(turns)  # A window of 2 past, 1 future.
+        answers = make_predictor().predict(turns)  # A window of 2 past, 1 future.
     for row, answer in enumerate(answers):
         assert [link.turn for link in answer.edges] == [
             other for other in range(row - 2, row + 2) if 0 <= other < 9 and other != row
@@ -130,5 +130,5 @@ def test_edges_and_influences_are_those_of_the_window_and_the_dialogue() -> None
 
 def test_without_the_semantic_encoder_there_are_no_influences() -> None:
     with compile_quickly():
-        answers = make_predictor("model.semantic_encoder=false").answer(draw_turns(3))
+        answers = make_predictor("model.semantic_encoder=false").predict(draw_turns(3))
     assert all(answer.influences == () and answer.edges for answer in answers)

@@ -10,7 +10,7 @@ import pytest
 from macsgr_jax.config import Config
 from macsgr_jax.errors import InputError
 from macsgr_jax.overrides import to_json
-from macsgr_jax.runs.folder import is_finished, open_folder
+from macsgr_jax.runs.folder import begin_folder, is_finished, is_to_train
 
 IDENTITY: dict[str, Any] = {
     "seeds": [0, 1],
@@ -25,10 +25,13 @@ def list_files(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def open_it(tmp_path: Path) -> Callable[..., bool]:
-    """`open_folder` on the folder tmp_path/out."""
+    """Makes the folder tmp_path/out ready, if there is anything to train."""
 
     def open_it(identity: dict[str, Any] = IDENTITY, *, resume: bool = False, overwrite: bool = False) -> bool:
-        return open_folder(tmp_path / "out", identity, OUTPUTS, resume, overwrite)
+        if not is_to_train(tmp_path / "out", identity, resume, overwrite):
+            return False
+        begin_folder(tmp_path / "out", identity, OUTPUTS, resume)
+        return True
 
     return open_it
 
@@ -70,7 +73,9 @@ def test_a_run_begins_where_there_is_none(
 
 def test_without_a_word_nothing_is_replaced(open_it: Callable[..., bool], begun: Path) -> None:
     before = list_files(begun)
-    with pytest.raises(InputError, match="it holds an interrupted run: go on with --resume, choose another folder, or"):
+    with pytest.raises(
+        InputError, match="it holds an interrupted run: resume it with --resume, choose another folder, or"
+    ):
         open_it()
     assert list_files(begun) == before
     (begun / "results.json").write_text("{}")
@@ -158,4 +163,4 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(InputError, match="cannot be written"):
-            open_folder(out, IDENTITY, OUTPUTS, resume=False, overwrite=False)
+            begin_folder(out, IDENTITY, OUTPUTS, resume=False)

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.train import Train, main
+from macsgr_jax.cli.main import main
 from macsgr_jax.data.corpus_file import save_corpus
 from tests.testing.corpora import TINY, compile_quickly, make_corpus
 from tests.testing.ten_seeds import SIMPLE
@@ -37,7 +36,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, arguments: Sequence[
     """The run that was not killed; its programs are in the cache after it."""
     out = tmp_path_factory.mktemp("uninterrupted") / "run"
     with compile_quickly():
-        assert run_script("macsgr_jax.cli.train", Train, main, [*arguments, "--out", str(out)]) == 0
+        assert main(["train", *arguments, "--out", str(out)]) == 0
     return out
 
 

@@ -30,7 +30,7 @@ def read_outcome(out: Path) -> tuple[Any, ...]:
             assert seed.pop("seconds") > 0
     del results["command"]
     report = (out / "report.md").read_text(encoding="utf-8")
-    return results, (out / "predictions.csv").read_text(encoding="utf-8"), re.sub(r"train\.py .*", "", report)
+    return results, (out / "predictions.csv").read_text(encoding="utf-8"), re.sub(r"command: .*", "", report)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_signal_lets_the_epoch_end_and_the_run_goes_on_after_it(
     stop_at(SEED_1, 1, number)
     assert train(out) == code
     printed = capsys.readouterr()
-    assert printed.err == "full seed_1: stopped after epoch 2 of 4: go on with the same command and --resume\n"
+    assert printed.err == "full seed_1: stopped after epoch 2 of 4: resume it with the same command and --resume\n"
     assert "full seed_1 epoch 2/4" in printed.out and "full seed_1 epoch 3/4" not in printed.out
     assert not (out / "results.json").exists()
     assert train(out, "--resume") == 0
@@ -112,9 +112,9 @@ def test_a_signal_before_the_first_epoch(
     train: Callable[..., int], uninterrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("macsgr_jax.cli.train.save_description", lambda *_: signal.raise_signal(signal.SIGTERM))
+        patch.setattr("macsgr_jax.runs.train.describe_start", lambda *_: signal.raise_signal(signal.SIGTERM))
         assert train(tmp_path / "run") == 143
-    assert capsys.readouterr().err.startswith("full seed_0: stopped before its first epoch: go on with ")
+    assert capsys.readouterr().err.startswith("full seed_0: stopped before its first epoch: resume it with ")
     assert train(tmp_path / "run", "--resume") == 0
     assert read_outcome(tmp_path / "run") == read_outcome(uninterrupted)
 
@@ -209,7 +209,7 @@ def test_without_a_word_nothing_is_changed(
     capsys.readouterr()
     assert train(out) == 2
     finished = state == "uninterrupted"
-    sentence = "a finished run: choose" if finished else "an interrupted run: go on with --resume, choose"
+    sentence = "a finished run: choose" if finished else "an interrupted run: resume it with --resume, choose"
     assert capsys.readouterr().err == (
         f"error: --out {out} is not empty, it holds {sentence} another folder, or replace a run with --overwrite\n"
     )
@@ -227,7 +227,7 @@ def test_another_configuration_is_refused_field_by_field(
     assert capsys.readouterr().err == (
         f"error: --resume: {stopped} holds another run: networks.full.loss.gamma_latent was 0.3 and is 0.2;"
         " networks.full.model.dropout was 0.5 and is 0.1; networks.full.train.epochs was 4 and is 5;"
-        " runs_at_once was 1 and is 2; seeds was [0, 1] and is [0, 1, 2]. Give the same options, or another --out\n"
+        " seeds was [0, 1] and is [0, 1, 2]. Give the same options, or another --out\n"
     )
     assert train(stopped, "--resume", "--corpus", str(write_corpus(tmp_path))) == 2
     assert re.search(r"another run: corpus_sha256 was \w{64} and is \w{64}\. Give", capsys.readouterr().err)

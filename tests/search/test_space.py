@@ -56,7 +56,7 @@ def test_names_may_be_short_where_they_are_unambiguous() -> None:
     [
         ("lambda", "--grid lambda: write it as NAME=VALUES"),
         ("lambda=", "--grid lambda=: write it as NAME=VALUES"),
-        ("lamda=1,2", "there is no one setting lamda: macsgr_jax.cli.train --help lists"),
+        ("lamda=1,2", "there is no one setting lamda: `macsgr train --help` lists"),
         ("lambda=0.1:0.9", "loss.lambda_alignment=0.1:0.9: write FIRST:LAST:STEP in numbers"),
         ("lambda=a:b:c", "write FIRST:LAST:STEP in numbers"),
         ("lambda=0:nan:1", "write FIRST:LAST:STEP in numbers"),

@@ -2,7 +2,7 @@
 
     python -m tests.testing.killed_trainings
 
-Each line of standard input is an order in JSON: the `arguments` of macsgr_jax.cli.train, the `log` for what it prints, and
+Each line of standard input is an order in JSON: the `arguments` of `macsgr train`, the `log` for what it prints, and
 either null or the moment to `kill` it with SIGKILL, as seconds after its start, or as [event, pattern]: the first audit
 event of that name with a path that has the pattern in it, such as a rename that would make a file whole. Each answer is
 a line of JSON: the exit code, or the negative number of the signal, and the seconds it took.
@@ -16,8 +16,7 @@ import sys
 import time
 from typing import Any
 
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.train import Train, main
+from macsgr_jax.cli.main import main
 
 
 def kill_at(event: str, pattern: str) -> None:
@@ -37,8 +36,8 @@ def train(arguments: list[str], log: str, kill: Any) -> int:
     os.dup2(descriptor, 2)
     if isinstance(kill, list):
         kill_at(*kill)
-    sys.argv = ["train.py", *arguments]
-    code = run_script("macsgr_jax.cli.train", Train, main, arguments)
+    sys.argv = ["macsgr", "train", *arguments]
+    code = main(["train", *arguments])
     sys.stdout.flush()
     sys.stderr.flush()
     return code

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.train import Train, main
+from macsgr_jax.cli.main import main
 from macsgr_jax.data import synthetic
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.corpus_file import save_corpus
@@ -27,7 +26,7 @@ class Run(NamedTuple):
 def train(*arguments: str) -> int:
     """The training script in this process, with tiny sizes for four epochs; the exit code."""
     with compile_quickly():
-        return run_script("macsgr_jax.cli.train", Train, main, ["--epochs", "4", *SETTINGS, *arguments])
+        return main(["train", "--epochs", "4", *SETTINGS, *arguments])
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.train import Train, main
+from macsgr_jax.cli.main import main
 from macsgr_jax.data.corpus_file import save_corpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.training.devices import agree, fetch, is_writer, make_mesh, place_runs, replicate, start_processes
@@ -71,7 +70,7 @@ def test_devices_meet_only_where_they_share_a_batch_or_gather_scores(eight_devic
 
 
 class Processes:
-    """Two processes of macsgr_jax.cli.train that know each other; what each prints goes to a file."""
+    """Two processes of `macsgr train` that know each other; what each prints goes to a file."""
 
     def __init__(self, out: Path, environment: dict[str, str], *arguments: str) -> None:
         with socket.socket() as free:
@@ -81,7 +80,8 @@ class Processes:
         command = [
             sys.executable,
             "-m",
-            "macsgr_jax.cli.train",
+            "macsgr_jax",
+            "train",
             "--out",
             str(out),
             *OPTIONS,
@@ -138,7 +138,7 @@ def one_process(tmp_path_factory: pytest.TempPathFactory, arguments: Sequence[st
     """The run of one process."""
     out = tmp_path_factory.mktemp("one") / "run"
     with compile_quickly():
-        assert run_script("macsgr_jax.cli.train", Train, main, [*arguments, *OPTIONS, "--out", str(out)]) == 0
+        assert main(["train", *arguments, *OPTIONS, "--out", str(out)]) == 0
     return out
 
 
@@ -153,7 +153,9 @@ def two_processes(
         running.processes[1].send_signal(signal.SIGTERM)
         assert running.wait() == [143, 143], running.read()
         for printed in running.read():
-            assert "\nfull seed_0 to seed_9: stopped after epoch 1 of 3: go on with the same command and --" in printed
+            assert (
+                "\nfull seed_0 to seed_9: stopped after epoch 1 of 3: resume it with the same command and --" in printed
+            )
     assert not (out / "results.json").exists()
     with start(out, environment, *arguments, "--resume") as running:
         assert running.wait() == [0, 0], running.read()

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.view import View, main
+from macsgr_jax.cli.main import main
 
 pytest.importorskip("selenium", reason="pip install selenium shows the page to a browser")
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
@@ -99,7 +98,7 @@ LINES = [*TALK, make_hostile(TALK[0]), *(make_long(TALK[place % 8], place) for p
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder: Path = tmp_path_factory.mktemp("page")
     (folder / "lines.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LINES))
-    assert run_script("x", View, main, [str(folder / "lines.jsonl"), "-o", str(folder / "page.html")]) == 0
+    assert main(["view", str(folder / "lines.jsonl"), "-o", str(folder / "page.html")]) == 0
     return (folder / "page.html").as_uri()
 
 

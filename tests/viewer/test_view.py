@@ -12,9 +12,9 @@ from typing import Any, get_args
 
 import pytest
 
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.view import Relation, View, main
+from macsgr_jax.cli.main import main
 from macsgr_jax.inference.predictor import RELATIONS
+from macsgr_jax.viewer.predictions import Relation
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&lt;!-- {{script}} \u2028 ü \U0001f600"
@@ -91,7 +91,7 @@ def view(tmp_path: Path) -> Callable[..., str]:
 
     def call(lines: list[Any], *arguments: str) -> str:
         file, out = write_lines(tmp_path / "lines.jsonl", lines), tmp_path / "page.html"
-        assert run_script("x", View, main, [str(file), "-o", str(out), "--overwrite", *arguments]) == 0
+        assert main(["view", str(file), "-o", str(out), "--overwrite", *arguments]) == 0
         return out.read_text(encoding="utf-8")
 
     return call
@@ -227,7 +227,7 @@ def test_a_bad_file_is_refused_with_one_sentence(
     lines: list[Any], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write_lines(tmp_path / "lines.jsonl", lines)
-    assert run_script("x", View, main, [str(file), "-o", str(tmp_path / "page.html")]) == 2
+    assert main(["view", str(file), "-o", str(tmp_path / "page.html")]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {file}") and error.count("\n") == 1 and sentence in error
     assert list(tmp_path.iterdir()) == [file]
@@ -235,7 +235,7 @@ def test_a_bad_file_is_refused_with_one_sentence(
 
 def test_places_that_cannot_be_read_or_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def refuse(file: Path, out: Path, *more: str) -> str:
-        assert run_script("x", View, main, [str(file), "-o", str(out), *more]) == 2
+        assert main(["view", str(file), "-o", str(out), *more]) == 2
         return capsys.readouterr().err
 
     page = tmp_path / "page.html"

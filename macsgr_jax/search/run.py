@@ -1,0 +1,205 @@
+"""Trains many settings and seeds, chooses a setting by the validation split, and reads the test split once."""
+
+import dataclasses
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from macsgr_jax.config import Config
+from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.dataset import Layout, PreparedCorpus, layout_of, prepare
+from macsgr_jax.errors import InputError
+from macsgr_jax.files import write_json
+from macsgr_jax.hparams import without_traced
+from macsgr_jax.overrides import to_json
+from macsgr_jax.runs.execution import (
+    DEFAULT_EXECUTION,
+    Execution,
+    History,
+    Spec,
+    check_execution,
+    train_network,
+)
+from macsgr_jax.runs.folder import RESULTS_FILE, begin_folder, is_to_train, read_results
+from macsgr_jax.runs.progress import LOG_FILE, TENSORBOARD_FOLDER, EpochLog
+from macsgr_jax.runs.results import describe_corpus
+from macsgr_jax.runs.train import EvaluatedNetwork, describe_start, finish_network
+from macsgr_jax.search.results import FinishedRun, assemble_sweep, choose_point, describe_points, write_table
+from macsgr_jax.search.space import Point, configure_point
+from macsgr_jax.training.devices import is_writer, wait_for_all
+from macsgr_jax.training.loop import DivergenceError
+
+TABLE_FILE, FIGURE_FILE = "runs.csv", "sweep.png"
+OUTPUTS = (TABLE_FILE, FIGURE_FILE, LOG_FILE, TENSORBOARD_FOLDER, "checkpoints")
+
+
+class Group(NamedTuple):
+    """Points that share a compilation and prepared data.
+
+    Attributes:
+        name: the name of the folder of their runs, while they are trained.
+        points: the indices of the points.
+        layout: the settings that their prepared data depend on.
+    """
+
+    name: str
+    points: list[int]
+    layout: Layout
+
+
+def run_sweep(
+    config: Config,
+    points: Sequence[Point],
+    corpus: Corpus,
+    seeds: Sequence[int],
+    out: Path,
+    execution: Execution = DEFAULT_EXECUTION,
+    *,
+    select: str = "validation.waf1",
+    corpus_path: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Trains every point with every seed, chooses a point, and writes table, results, weights and figure.
+
+    Args:
+        config: the configuration that the points start from.
+        points: the settings to try, of `space.make_grid` or `space.draw_points`.
+        corpus: the corpus.
+        seeds: the seeds that each point is trained with.
+        out: the folder of the sweep; docs/results.md describes its contents.
+        execution: how the runs are trained; a run that diverges ranks last and does not stop the sweep.
+        select: the validation score that chooses the point, by its mean over the seeds.
+        corpus_path: the file of the corpus, for the description of the sweep; None where it was generated.
+        resume: whether to resume an interrupted sweep in the folder; a finished one is read.
+        overwrite: whether to replace the sweep in the folder.
+
+    Returns:
+        The contents of the results file.
+
+    Raises:
+        InputError: a setting, the corpus or the folder cannot be used.
+        Interrupted: a stop was requested; everything up to it is saved.
+        DivergenceError: every point diverged.
+    """
+    if not points or not seeds or min(seeds) < 0:
+        raise InputError("a sweep needs at least one setting and one seed, and no seed below 0")
+    configs = [configure_point(config, point) for point in points]
+    groups = group_points(configs)
+    prepared_corpora = {layout: prepare(corpus, layout) for layout in dict.fromkeys(map(layout_of, configs))}
+    identity = {
+        "corpus_sha256": corpus.sha256,
+        "seeds": list(seeds),
+        "select": select,
+        "points": list(points),
+        "config": to_json(config),
+    }
+    if is_to_train(out, identity, resume, overwrite):
+        check_execution(execution)
+        begin_folder(out, identity, OUTPUTS, resume)
+        describe_start(execution.console, prepared_corpora[groups[0].layout])
+        sweep = _Sweep(configs, seeds, select, out, dataclasses.replace(execution, stop_at_divergence=False))
+        for group in groups:
+            sweep.train_group(group, prepared_corpora[group.layout])
+        if is_writer():
+            chosen = choose_point(sweep.finished, select)
+            prepared = prepared_corpora[layout_of(configs[chosen])]
+            described = describe_corpus(prepared.corpus, corpus_path)
+            group = next(group for group in groups if chosen in group.points)
+            evaluated = sweep.finish_point(chosen, group, prepared, described)
+            summary = describe_points(points, sweep.finished, select)
+            write_table(out / TABLE_FILE, points, sweep.finished)
+            write_json(out / RESULTS_FILE, assemble_sweep(described, identity, summary, evaluated.description["seeds"]))
+            for group in groups:
+                shutil.rmtree(out / "checkpoints" / group.name, ignore_errors=True)
+        wait_for_all("results written")
+    results = read_results(out)
+    if is_writer():
+        draw_figure(out, results, execution)
+    return results
+
+
+def group_points(configs: Sequence[Config]) -> list[Group]:
+    """Groups points that share a compilation and prepared data, in the order of their first one."""
+    groups: dict[Any, Group] = {}
+    for point, config in enumerate(configs):
+        layout = layout_of(config)
+        group = Group(f"group_{len(groups)}", [], layout)
+        groups.setdefault((without_traced(config), layout), group).points.append(point)
+    return list(groups.values())
+
+
+class _Sweep:
+    """A sweep that is being trained.
+
+    Attributes:
+        finished: the runs that are trained.
+    """
+
+    def __init__(
+        self, configs: Sequence[Config], seeds: Sequence[int], select: str, out: Path, execution: Execution
+    ) -> None:
+        self.finished: list[FinishedRun] = []
+        self._configs, self._seeds, self._select = configs, seeds, select
+        self._folder, self._out, self._execution = out / "checkpoints", out, execution
+
+    def train_group(self, group: Group, prepared: PreparedCorpus) -> None:
+        """Trains the points of one group with all seeds."""
+        owners = {_name_run(point, seed): (point, seed) for point in group.points for seed in self._seeds}
+        specs = [Spec(run, seed, self._configs[point]) for run, (point, seed) in owners.items()]
+        before = list(self.finished)
+
+        def finish(pairs: list[tuple[Spec, History]]) -> list[FinishedRun]:
+            return [FinishedRun(*owners[spec.name], spec.config, history) for spec, history in pairs]
+
+        def keep(pairs: list[tuple[Spec, History]]) -> set[str]:
+            """Returns the runs of the best point so far, and of points whose seeds are not all trained."""
+            finished = [*before, *finish(pairs)]
+            trained = Counter(run.point for run in finished)
+            complete = [run for run in finished if trained[run.point] == len(self._seeds)]
+            best = {choose_point(complete, self._select)} if complete else set()
+            incomplete = {run.point for run in finished} - {run.point for run in complete}
+            return {run for run, (point, _) in owners.items() if point in best | incomplete}
+
+        log = EpochLog(self._out, group.name, self._execution.tensorboard)
+        folder = self._folder / group.name
+        histories = train_network(prepared, specs, folder, self._execution, log, group.name, keep)
+        self.finished += finish(list(zip(specs, histories, strict=True)))
+
+    def finish_point(
+        self, point: int, group: Group, prepared: PreparedCorpus, corpus_description: dict[str, Any]
+    ) -> EvaluatedNetwork:
+        """Evaluates and calibrates a point where `train_and_evaluate` would leave its weights.
+
+        Raises:
+            DivergenceError: a run of the point diverged.
+        """
+        runs = [run for run in self.finished if run.point == point]
+        if not all(np.isfinite(run.score("nll")) for run in runs):
+            raise DivergenceError("a run of every setting diverged: lower train.learning_rate, or set train.clip_norm")
+        kept = self._folder / "full"
+        shutil.rmtree(kept, ignore_errors=True)
+        for run in runs:
+            shutil.copytree(self._folder / group.name / _name_run(point, run.seed), kept / f"seed_{run.seed}")
+        specs = [Spec(f"seed_{run.seed}", run.seed, run.config) for run in runs]
+        return finish_network(prepared, specs, [run.history for run in runs], kept, corpus_description)
+
+
+def draw_figure(out: Path, results: dict[str, Any], execution: Execution) -> None:
+    """Draws the figure of a finished sweep if it is not there; without matplotlib a note is printed instead."""
+    if (out / FIGURE_FILE).is_file():
+        return
+    try:
+        from macsgr_jax.search.plots import plot_sweep
+    except ImportError:
+        execution.console.print("note: no figure without matplotlib: pip install 'macsgr-jax[cli]'", highlight=False)
+        return
+    plot_sweep(results["points"], results["select"], results["corpus"]["name"], out / FIGURE_FILE)
+
+
+def _name_run(point: int, seed: int) -> str:
+    return f"point_{point}_seed_{seed}"
