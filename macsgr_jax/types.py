@@ -5,9 +5,20 @@ m; M modalities; d_e and d_f hidden sizes; C emotions; K prototypes; R relations
 E = B * N * W edges; S runs.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 from jax import Array
+
+from macsgr_jax.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig, split_fields
+
+Params = dict[str, Any]
+
+# A configuration is a pytree: its traced hyperparameters are leaves, its static settings are structure.
+for _section in (DataConfig, ModelConfig, LossConfig, TrainConfig):
+    _traced, _static = split_fields(_section)
+    jax.tree_util.register_dataclass(_section, data_fields=_traced, meta_fields=_static)
+jax.tree_util.register_dataclass(Config, data_fields=["data", "model", "loss", "train"], meta_fields=[])
 
 
 class Utterances(NamedTuple):

@@ -10,20 +10,19 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+from macsgr_jax.runs.planning import count_fitting_runs
 
 from experiments.benchmark.corpus_shapes import SHAPES, Shape, fill_corpus, make_corpus
 from macsgr_jax.cli.common import make_console, run_script
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.files import write_json
-from macsgr_jax.hparams import HParams
 from macsgr_jax.overrides import override
 from macsgr_jax.presets import PRESETS
-from macsgr_jax.runs.execution import count_fitting_runs
 from macsgr_jax.runs.results import describe_command, describe_machine
 from macsgr_jax.runs.tables import as_markdown_table
 from macsgr_jax.search.space import configure_point, make_grid
-from macsgr_jax.training.loop import EpochReport, stack_hparams, train_runs
+from macsgr_jax.training.loop import train_runs
 
 PAPERS_GRID = tuple(f"gamma_{name}=0.1:1:0.1" for name in ("instance", "prototype", "latent"))
 
@@ -104,16 +103,18 @@ def main(command: Suite) -> None:
 
 
 def time_epochs(
-    prepared: PreparedCorpus, config: Config, seeds: Sequence[int], numbers: HParams | None = None
+    prepared: PreparedCorpus, configs: Config | Sequence[Config], seeds: Sequence[int]
 ) -> tuple[float, np.ndarray]:
-    """Train; seconds up to the end of the first epoch, compilation included, and seconds of each later epoch."""
+    """Times a training: seconds to the end of its first epoch, compilation included, and of each later epoch."""
     moments = [time.perf_counter()]
-
-    def note(report: EpochReport) -> None:
-        moments.append(time.perf_counter())
-
-    jax.block_until_ready(train_runs(prepared, config, seeds, numbers, on_epoch=note))
-    moments[-1] = time.perf_counter()
+    previous = None
+    for epoch in train_runs(prepared, configs, seeds):
+        if previous:  # As a caller does that keeps the device at work.
+            jax.block_until_ready(previous.report)
+            moments.append(time.perf_counter())
+        previous = epoch
+    jax.block_until_ready(epoch.runs)
+    moments.append(time.perf_counter())
     passed = np.diff(moments)
     return float(passed[0]), passed[1:]
 
@@ -150,8 +151,8 @@ def measure_grid(prepared: PreparedCorpus, config: Config, plan: Plan, rows: lis
     points = make_grid(PAPERS_GRID, config)
     together = count_fitting_runs(prepared, config)
     configs = [configure_point(config, point) for point in points[:together]]
-    short = override(config, [f"train.epochs={plan.timed + 1}"])
-    _, later = time_epochs(prepared, short, [0] * together, stack_hparams(configs, prepared))
+    short = [override(one, [f"train.epochs={plan.timed + 1}"]) for one in configs]
+    _, later = time_epochs(prepared, short, [0] * together)
     rate = 60 * together / (float(np.median(later)) * config.train.epochs)
     rows.append(
         [f"the paper's {len(points)} points, {config.train.epochs} epochs, {together} at once", f"{rate:.1f} runs/min"]

@@ -17,7 +17,6 @@ from experiments.benchmark.corpus_shapes import Shape, draw_lengths
 from experiments.benchmark.jax_training import compile_program
 from macsgr_jax.config import Config
 from macsgr_jax.data.batching import epoch_rows
-from macsgr_jax.hparams import make_hparams, without_traced
 from macsgr_jax.models import build_network
 from macsgr_jax.training.step import init_state, train_epoch
 from macsgr_jax.types import Utterances
@@ -97,11 +96,11 @@ class Scale:
 
     def __init__(self, shape: Shape, config: Config, limit: int, rounds: int) -> None:
         self._shape, self._limit, self._rounds = shape, limit, rounds
-        self._static = {"network": build_network(config.model, shape.num_classes), "config": without_traced(config)}
-        self._hparams = make_hparams(config, sorted(shape.sizes))
+        self._network = build_network(config.model, shape.num_classes)
+        self._config = jax.tree.map(jnp.float32, config)
         # The weights have the same shapes at every point.
         start = (jax.random.key(0), self._make_utterances(np.array([0, 1])), jnp.zeros((1, 1), jnp.int32))
-        self._state = init_state(*start, self._hparams, **self._static, steps_per_epoch=1)
+        self._state = init_state(*start, self._config, network=self._network)
 
     def measure(self, point: Point) -> dict[str, Any]:
         """One point.
@@ -120,7 +119,7 @@ class Scale:
         rows = rows[:MOST_STEPS]
         known = {"axis": point.axis, "place": point.place, "slots": point.slots, "rows_per_step": point.rows_per_step}
         shapes = jax.eval_shape(lambda: self._make_utterances(point.offsets))
-        program = compile_program(train_epoch, self._state, shapes, rows, self._hparams, **self._static)
+        program = compile_program(train_epoch, self._state, shapes, rows, self._config, network=self._network)
         if program.bytes is not None and program.bytes > self._limit:
             needed = f"needs {program.bytes / 2**30:.1f} GiB, the limit is {self._limit / 2**30:.1f} GiB"
             return {**known, "skipped": needed}
@@ -141,7 +140,7 @@ class Scale:
         state = jax.tree.map(jnp.copy, self._state)
         for _ in range(self._rounds + 1):
             start = time.perf_counter()
-            state, _ = jax.block_until_ready(call(state, utterances, rows, self._hparams))
+            state, _ = jax.block_until_ready(call(state, utterances, rows, self._config))
             seconds.append(time.perf_counter() - start)
         return float(np.median(seconds[1:]))
 

@@ -20,7 +20,7 @@ from experiments.benchmark.torch_network import PeerBatch, PeerNetwork, PeerOutp
 from macsgr_jax.config import Config, LossConfig, TrainConfig
 from macsgr_jax.data.dataset import PreparedCorpus
 from macsgr_jax.errors import InputError
-from macsgr_jax.hparams import make_hparams
+from macsgr_jax.losses.objective import pair_matrices
 from macsgr_jax.overrides import setting_names
 from macsgr_jax.types import Utterances
 
@@ -152,7 +152,7 @@ class PeerTraining:
         self.config, self._device = config, device
         sizes = {name: values.shape[1] for name, values in features.items()}
         self.network = PeerNetwork(config.model, sizes, prepared.corpus.num_classes).to(device)
-        self.temperatures = torch.tensor(np.asarray(make_hparams(config, sorted(sizes)).temperatures), device=device)
+        self.temperatures = torch.tensor(np.asarray(pair_matrices(config.loss, sorted(sizes))[0]), device=device)
         corpus = prepared.corpus
         dialogues = PeerDialogues(prepared.utterances, corpus.offsets, corpus.dialogues_of("train"), device)
         size = config.train.dialogues_per_step

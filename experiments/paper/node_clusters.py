@@ -36,7 +36,7 @@ def _compute(params: Params, utterances: Utterances, rows: Array, *, network: Ne
     def step(index: Array) -> tuple[Array, Array]:
         output = network.apply({"params": params}, gather_batch(utterances, index))
         refined = jnp.concatenate([output.syntactic, output.semantic], axis=-1)
-        return output.nodes, refined + output.nodes if network.config.residual else refined
+        return output.nodes, refined + output.nodes if network.residual else refined
 
     return jax.lax.map(step, rows)
 

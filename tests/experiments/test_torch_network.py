@@ -14,7 +14,6 @@ from macsgr_jax.data.batching import evaluation_rows
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.errors import InputError
-from macsgr_jax.hparams import make_hparams
 from macsgr_jax.losses import TERMS, total_loss
 from macsgr_jax.models import build_network
 from macsgr_jax.overrides import override
@@ -55,12 +54,12 @@ def ask_ours(prepared: PreparedCorpus, config: Config, params: dict[str, Any], j
     modalities = sorted(prepared.utterances.features)
     rows = evaluation_rows(prepared.corpus.offsets, ALL, prepared.slots + 3, 4)[0]
     assert (rows >= 0).sum() == prepared.corpus.num_utterances
-    batch, hparams = gather_batch(prepared.utterances, jnp.asarray(rows)), make_hparams(config, modalities)
+    batch = gather_batch(prepared.utterances, jnp.asarray(rows))
     network = build_network(config.model, prepared.corpus.num_classes)
 
     def objective(params: dict[str, Any]) -> tuple[jax.Array, Any]:
         output = network.apply({"params": params}, batch)
-        loss, terms = total_loss(output, batch, params["prototypes"], hparams, config.loss)
+        loss, terms = total_loss(output, batch, params["prototypes"], config)
         return loss, (output.logits, terms)
 
     gradients, (logits, terms) = jit(jax.grad(objective, has_aux=True))(params)
@@ -159,11 +158,10 @@ def test_it_trains_on_the_same_schedule_with_the_prototypes_frozen_at_first(prep
     training = peer_training.PeerTraining(prepared, config, CPU)
     weights = {name: weight.detach().clone() for name, weight in training.network.named_parameters()}
     steps = len(training.batches)
-    hparams = make_hparams(config, training.network.modalities)
     for epoch in (1, 2):
         terms = training.train_epoch()
         assert set(terms) == set(TERMS) and np.isfinite(list(terms.values())).all()
-        rate = learning_rate_at(jnp.asarray(epoch * steps), steps, config.train, hparams)
+        rate = learning_rate_at(jnp.asarray(epoch * steps), steps, config.train)
         assert training.schedule.get_last_lr() == pytest.approx([float(rate)] * 2, rel=1e-5)
         moved = {name for name, weight in training.network.named_parameters() if (weight != weights[name]).any()}
         assert ("prototypes" in moved) == (epoch == 2)
