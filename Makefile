@@ -14,8 +14,8 @@ train: $(VENV)/ready  ## Train and evaluate on the embedded corpus, print the ta
 test: $(VENV)/ready  ## The test suite without the slow part (`make test ARGS="-m slow"` runs that).
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-report: $(VENV)/ready  ## The page of all results, and the README's results section, from results/*.json.
-	$(BIN)/python -m experiments.report --readme README.md
+report: $(VENV)/ready  ## The tables of results/ as Markdown, and results/README.md, from results/*.json.
+	$(BIN)/python -m experiments.report
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
