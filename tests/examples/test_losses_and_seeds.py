@@ -1,6 +1,8 @@
 """The two short examples run, and do what they say."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,11 +32,17 @@ def test_vmapped_seeds(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_early_stop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without patience the first epoch that is not better ends the training."""
-    monkeypatch.setattr(vmapped_seeds, "PATIENCE", 0)
-    with compile_quickly():
-        vmapped_seeds.main(dialogues=12, seeds=[0], settings=["train.epochs=4", *TINY])
-    assert capsys.readouterr().out.splitlines()[-1] == "no better for 0 epochs: stop"
+    """Training stops when PATIENCE epochs were no better than the best, and returns the scores of the best."""
+
+    def train_runs(*_: object) -> Iterator[SimpleNamespace]:
+        for number, score in enumerate((0.2, 0.5, 0.3, 0.5, 0.4, 0.9), 1):
+            scores = {"waf1": np.array([score, score + 0.1])}
+            yield SimpleNamespace(report=SimpleNamespace(epoch=number, validation=scores))
+
+    monkeypatch.setattr(vmapped_seeds, "train_runs", train_runs)
+    np.testing.assert_allclose(vmapped_seeds.main(dialogues=12, seeds=[0, 1]), [0.5, 0.6])
+    logged = capsys.readouterr().out.splitlines()
+    assert len(logged) == 6 and logged[-1] == "no better for 3 epochs: stop"
 
 
 def test_length() -> None:
