@@ -13,8 +13,9 @@ import pytest
 
 from macsgr_jax.cli import train as script
 from macsgr_jax.config import Config
-from macsgr_jax.data.synthetic_posterior import best_scores
+from macsgr_jax.data import synthetic
 from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.synthetic_posterior import best_scores
 from macsgr_jax.overrides import setting_names
 
 ROOT = Path(__file__).parents[2]
