@@ -72,14 +72,14 @@ class Gaussian(NamedTuple):
 
 
 class NetworkOutput(NamedTuple):
-    """What the network says of a batch.
+    """The predictions of a network for a batch, and the intermediate results that losses and figures read.
 
     Attributes:
-        logits: f32[B, N, C].
-        embeddings: f32[M, B, N, d_e], unit length (s~ and t~ of the paper), zero where padded or not available.
-        latents: the latent Gaussians of each modality.
+        logits: f32[B, N, C], unnormalised log-probabilities of the emotions.
+        embeddings: f32[M, B, N, d_e], of unit length (s~ and t~ of the paper); zero where padded or not available.
+        latents: the latent Gaussians of all modalities.
         weights: f32[M, B, N], the fusion weights omega, which sum to one over the available modalities.
-        nodes: f32[B, N, d_f], the fused features g before refinement.
+        nodes: f32[B, N, d_f], the fused features g before the refinement.
         syntactic: f32[B, N, d_f // 2], h^sy; zero where the syntactic encoder is ablated.
         semantic: f32[B, N, d_f - d_f // 2], h^se; zero where the semantic encoder is ablated.
     """

@@ -78,9 +78,9 @@ class OurTraining:
         counts = self.inference.call(self._state.params, self._prepared.utterances, self._ordered)
         return int(np.trace(np.asarray(counts.confusion)))
 
-    def padding_share(self) -> float:
+    def padding_fraction(self) -> float:
         """Returns the fraction of the slots of a training epoch that are padding."""
-        return self._prepared.padding_share()
+        return self._prepared.padding_fraction()
 
     @property
     def steps(self) -> int:

@@ -22,7 +22,7 @@ class Training(Protocol):
     def count_correct(self) -> int:
         """Counts the utterances of the training split that are classified correctly."""
 
-    def padding_share(self) -> float:
+    def padding_fraction(self) -> float:
         """Returns the fraction of the slots of a training epoch that are padding."""
 
     @property
@@ -70,7 +70,7 @@ def measure_speed(prepared: PreparedCorpus, config: Config, rounds: int, with_pe
         name: {
             "device": side.device,
             "steps": side.steps,
-            "padding_share": side.padding_share(),
+            "padding_share": side.padding_fraction(),
             "train": describe_passes(train[name], utterances, side.steps),
             "inference": describe_passes(inference[name], utterances, None),
         }

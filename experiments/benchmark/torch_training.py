@@ -192,7 +192,7 @@ class PeerTraining:
             int((self.network(batch).logits.argmax(-1) == batch.labels)[batch.mask].sum()) for batch in self.ordered
         )
 
-    def padding_share(self) -> float:
+    def padding_fraction(self) -> float:
         """Returns the fraction of the slots of an epoch that are padding."""
         masks = [batch.mask for batch in self.batches]
         return 1.0 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)

@@ -109,9 +109,10 @@ def _parse(
 
 def _describe_usage_error(box: str) -> str:
     """Returns the message of tyro, which it draws into a box of several parts, as one line."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │") for line in box.splitlines()]
-    text = " ".join(line for line in lines if line and not line.startswith(("╭", "╰")))
-    message, *more = re.split(r" ?─{3,} ?", text)
+    # Its lines are drawn in Unicode or in ASCII, as the output allows.
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │|") for line in box.splitlines()]
+    text = " ".join(line for line in lines if line and not line.startswith(("╭", "╰", "+--")))
+    message, *more = re.split(r" ?[─-]{3,} ?", text)
     message = message.strip().rstrip(".")
     similar = [option for part in more if part.startswith("Perhaps") for option in re.findall(r" (--[\w-]+)", part)]
     hint = f"; did you mean {' or '.join(dict.fromkeys(similar[:3]))}?" if similar else ""

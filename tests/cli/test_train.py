@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from macsgr_jax.config import Config
+from macsgr_jax.data import synthetic
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.synthetic_posterior import best_scores
 from macsgr_jax.overrides import setting_names

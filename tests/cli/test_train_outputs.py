@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import macsgr_jax
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.overrides import from_json
 from macsgr_jax.runs.results import PER_CLASS, SCALARS
@@ -112,6 +113,7 @@ def test_results_have_the_documented_schema(trained: Any) -> None:
 
 def test_results_say_what_was_run(trained: Any) -> None:
     results, corpus = read_results(trained.out), trained.corpus
+    assert results["version"] == macsgr_jax.__version__
     assert results["corpus"]["path"] == str(trained.corpus_file) and len(results["corpus"]["sha256"]) == 64
     assert results["corpus"]["labels"] == list(corpus.label_names)
     for split, size in results["corpus"]["splits"].items():

@@ -12,7 +12,7 @@ import pytest
 
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
-from macsgr_jax.models import Network
+from macsgr_jax.models import Network, build_network
 from macsgr_jax.overrides import override
 from macsgr_jax.training import step as train
 from macsgr_jax.training.devices import make_mesh
@@ -31,6 +31,12 @@ class CountingNetwork(Network):
     def __call__(self, batch: Batch, *, train: bool = False) -> NetworkOutput:
         TRACED["train" if train else "evaluate"] += 1
         return super().__call__(batch, train=train)
+
+
+def as_kind(kind: type[Network], network: Network) -> Network:
+    """The same network as an instance of a subclass."""
+    names = [field.name for field in dataclasses.fields(Network) if field.name not in ("parent", "name")]
+    return kind(**{name: getattr(network, name) for name in names})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,8 +58,8 @@ def prepared(config: Config) -> PreparedCorpus:
 
 
 @pytest.fixture(scope="module")
-def network(config: Config, prepared: PreparedCorpus) -> CountingNetwork:
-    return CountingNetwork(config.model, prepared.corpus.num_classes)
+def network(config: Config, prepared: PreparedCorpus) -> Network:
+    return as_kind(CountingNetwork, build_network(config.model, prepared.corpus.num_classes))
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +183,7 @@ def test_a_step_drops_modalities_where_it_is_asked_to(config: Config, start: Cal
     counts = []
     for rate in (0.0, 0.9):
         changed = dataclasses.replace(config, train=dataclasses.replace(config.train, modality_dropout=rate))
-        watching = WatchingNetwork(changed.model, prepared.corpus.num_classes)
+        watching = as_kind(WatchingNetwork, build_network(changed.model, prepared.corpus.num_classes))
         state = start(0)
         seen.clear()
         jax.block_until_ready(train.train_epoch(state, prepared.utterances, rows, changed, network=watching)[0].step)
