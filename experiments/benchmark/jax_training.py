@@ -1,4 +1,4 @@
-"""A training of our network as the benchmark measures it: compiled ahead of time, an epoch a call."""
+"""Trains the network as the benchmark measures it: compiled ahead of time, one epoch per call."""
 
 import time
 from typing import Any, NamedTuple
@@ -18,8 +18,8 @@ class Compiled(NamedTuple):
 
     Attributes:
         call: the program; its static arguments are bound.
-        seconds: that compiling it took.
-        bytes: memory that it needs: arguments, results and what lies between; None where the compiler does not say.
+        seconds: the compilation time.
+        bytes: the memory of its arguments, results and temporaries; None where the compiler does not report it.
     """
 
     call: Any
@@ -28,7 +28,7 @@ class Compiled(NamedTuple):
 
 
 def compile_program(function: Any, *arguments: Any, **static: Any) -> Compiled:
-    """Compile a jitted function for arguments, or for their shapes."""
+    """Compiles a jitted function for arguments, or for their shapes."""
     start = time.perf_counter()
     call = function.lower(*arguments, **static).compile()
     seconds = time.perf_counter() - start
@@ -40,12 +40,12 @@ def compile_program(function: Any, *arguments: Any, **static: Any) -> Compiled:
 
 
 class OurTraining:
-    """One run with packed rows, as `macsgr_jax.cli.train` trains it, without validation and checkpoints.
+    """One run with packed rows, as `macsgr train` trains it, without validation and checkpoints.
 
     Args:
-        prepared: the data.
-        config: the settings.
-        seed: of weights and data order.
+        prepared: the prepared corpus.
+        config: the configuration of the training.
+        seed: the seed of weights and data order.
 
     Attributes:
         training: the compiled epoch.
@@ -67,29 +67,29 @@ class OurTraining:
         )
 
     def train_epoch(self) -> dict[str, float]:
-        """One pass over the training split in a random order; the mean of each loss term."""
+        """Trains on the training split once, in a random order; returns the mean of each loss term."""
         self._state, terms = self.training.call(self._state, self._prepared.utterances, self._rows, self._config)
         self._rows = self._draw()  # While the device works, as in `macsgr_jax.training.loop`.
         jax.block_until_ready(self._state)
         return {name: float(np.asarray(values).mean()) for name, values in terms.items()}
 
     def count_correct(self) -> int:
-        """How many utterances of the training split the network names rightly."""
+        """Counts the utterances of the training split that are classified correctly."""
         counts = self.inference.call(self._state.params, self._prepared.utterances, self._ordered)
         return int(np.trace(np.asarray(counts.confusion)))
 
-    def padding_share(self) -> float:
-        """Share of the slots of a training epoch that are padding."""
+    def padding_fraction(self) -> float:
+        """Returns the fraction of the slots of a training epoch that are padding."""
         return self._prepared.padding_fraction()
 
     @property
     def steps(self) -> int:
-        """Steps of a training epoch."""
+        """The number of steps of a training epoch."""
         return self._prepared.steps_per_epoch
 
     @property
     def device(self) -> str:
-        """Where it runs."""
+        """The name of the device."""
         return jax.local_devices()[0].device_kind
 
     def _draw(self) -> jax.Array:
