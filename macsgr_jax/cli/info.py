@@ -86,6 +86,9 @@ def show_run(console: "Console", described: dict[str, Any]) -> None:
     for name, network in described["networks"].items():
         settings = " ".join(f"{setting}={value}" for setting, value in network["settings"].items())
         console.print(f"{name}: preset {network['preset']}" + (f" with {settings}" if settings else ""), soft_wrap=True)
+    for name, network in described["networks"].items():
+        if network.get("collapsed"):
+            console.print(f"{name}: collapsed in training: seed {', '.join(map(str, network['collapsed']))}")
     scored = {name: network["test"] for name, network in described["networks"].items() if "test" in network}
     if "points" in described:
         console.print(f"sweep of {count_of(described['points'], 'setting')}")

@@ -65,7 +65,8 @@ def describe_run(run: Path) -> dict[str, Any]:
 
     Returns:
         `state` and `seeds`; `networks`: name -> `preset`, `settings` (those that differ from the preset) and, of a
-        finished run, `features` and `test` (score -> mean and standard deviation). Of a finished run also `version`,
+        finished run, `features`, `collapsed` (the seeds that were at their end) and `test` (score -> mean and standard
+        deviation). Of a finished run also `version`,
         `corpus`, `command` and `device`; of a sweep `points`, and of a finished one `select` and `chosen`.
 
     Raises:
@@ -130,6 +131,7 @@ def _describe_results(results: dict[str, Any]) -> dict[str, Any]:
             name: {
                 **describe_settings_of(from_json(network["config"])),
                 "features": network["features"],
+                "collapsed": [seed["seed"] for seed in network["seeds"] if seed.get("collapsed") is not None],
                 "test": {score: value for score, value in network["summary"]["test"].items() if score != "classes"},
             }
             for name, network in networks.items()

@@ -101,7 +101,8 @@ def run_sweep(
         check_execution(execution)
         begin_folder(out, identity, OUTPUTS, resume)
         describe_start(execution.console, prepared_corpora[groups[0].layout])
-        sweep = _Sweep(configs, seeds, select, out, dataclasses.replace(execution, stop_at_divergence=False))
+        quiet = dataclasses.replace(execution, stop_at_divergence=False, warn_of_collapse=False)
+        sweep = _Sweep(configs, seeds, select, out, quiet)
         for group in groups:
             sweep.train_group(group, prepared_corpora[group.layout])
         if is_writer():
