@@ -58,7 +58,7 @@ def describe_contents(corpus: Corpus) -> dict[str, Any]:
 
 
 def describe_run(run: Path) -> dict[str, Any]:
-    """Describes the folder of a run or of a sweep, finished or interrupted.
+    """Describes the folder of a run, of a sweep or of a search of `macsgr tune`, finished or interrupted.
 
     Args:
         run: the folder.
@@ -67,7 +67,7 @@ def describe_run(run: Path) -> dict[str, Any]:
         `state` and `seeds`; `networks`: name -> `preset`, `settings` (those that differ from the preset) and, of a
         finished run, `features`, `collapsed` (the seeds that were at their end) and `test` (score -> mean and standard
         deviation). Of a finished run also `version`,
-        `corpus`, `command` and `device`; of a sweep `points`, and of a finished one `select` and `chosen`.
+        `corpus`, `command` and `device`; of a sweep or a search `points`, and of a finished one `select` and `chosen`.
 
     Raises:
         InputError: it is not the folder of a run, or is damaged.
@@ -115,6 +115,15 @@ def describe_settings_of(config: Config) -> dict[str, Any]:
 
 def _describe_results(results: dict[str, Any]) -> dict[str, Any]:
     described = {"state": "finished", **{name: results[name] for name in ("command", "corpus", "device")}}
+    if "rounds" in results:
+        chosen = results["chosen"]
+        return described | {
+            "seeds": list(range(results["seeds"])),
+            "networks": {"chosen": describe_settings_of(from_json(chosen["config"]))},
+            "points": len(results["rounds"][0]["points"]),
+            "select": results["select"],
+            "chosen": {name: chosen[name] for name in ("setting", "validation")},
+        }
     if "points" in results:
         chosen = results["chosen"]
         return described | {

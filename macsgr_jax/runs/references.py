@@ -26,7 +26,7 @@ INVERSE_REGULARIZATIONS = (0.0001, 0.001, 0.01, 0.1, 1.0)
 # Once a weaker penalty costs this much validation WAF1, the weaker ones are not tried: they only overfit more.
 OVERFIT = 0.01
 MAX_ITERATIONS = 200
-NEIGHBOURS = 10  # On each side.
+NEIGHBOURS = 10  # On each side, as far as the network's window reaches.
 # Averaged context has three times the columns: left out where its features would take more than this many bytes.
 MAX_CONTEXT_BYTES = 1 << 29
 
@@ -93,7 +93,7 @@ def average_context(corpus: Corpus, values: np.ndarray, past: int, future: int) 
         alike = speakers[:, None] == speakers
         for result, mask in ((same, near & alike), (others, near & ~alike)):
             share = mask / np.maximum(mask.sum(axis=1, keepdims=True), 1)
-            result[start:end] = share.astype(values.dtype) @ values[start:end]
+            result[start:end] = share @ values[start:end]
     return same, others
 
 
