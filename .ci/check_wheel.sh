@@ -76,7 +76,7 @@ install "$wheel[cli]"
 test -s run/results.json
 say "macsgr train runs with the extra cli"
 
-examples=$checkout/examples
+examples=$checkout/examples/spoken
 "$macsgr" train --corpus "$examples/spoken.npz" --epochs 2 --seeds 1 --out spoken
 conversation=$examples/conversation/conversation.csv
 expect_missing '[a-z]*' "$macsgr" predict "$conversation" --model spoken --out talk.jsonl

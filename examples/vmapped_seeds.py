@@ -25,7 +25,7 @@ def main(dialogues: int = 120, seeds: Sequence[int] = range(10), settings: Seque
     prepared = prepare(synthetic.generate(dialogues), config)
     best, best_epoch = np.zeros(len(seeds)), 0
     for epoch in train_runs(prepared, config, seeds):
-        number, waf1 = epoch.report.epoch, epoch.report.validation["waf1"]
+        number, waf1 = epoch.number, epoch.report.validation["waf1"]
         print(f"epoch {number}: validation WAF1 {waf1.mean():.3f} ({waf1.min():.3f} to {waf1.max():.3f})")
         if waf1.mean() > best.mean():
             best, best_epoch = waf1, number

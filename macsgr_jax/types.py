@@ -5,14 +5,15 @@ m; M modalities; d_e and d_f hidden sizes; C emotions; K prototypes; R relations
 E = B * N * W edges; S runs.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 from jax import Array
 
 from macsgr_jax.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig, split_fields
 
-Params = dict[str, Any]
+Params: TypeAlias = dict[str, Any]
+AnyArray: TypeAlias = Any  # np.ndarray or jax.Array: mypy has no name for what both can do.
 
 # A configuration is a pytree: its traced hyperparameters are leaves, its static settings are structure.
 for _section in (DataConfig, ModelConfig, LossConfig, TrainConfig):
@@ -22,7 +23,7 @@ jax.tree_util.register_dataclass(Config, data_fields=["data", "model", "loss", "
 
 
 class Utterances(NamedTuple):
-    """A whole corpus, put on the device once.
+    """A whole corpus: NumPy arrays as `prepare` makes them, or on the devices, where training puts them once.
 
     Attributes:
         features: modality -> f32[U, D_m], standardised; zero where nothing was measured.
@@ -32,11 +33,11 @@ class Utterances(NamedTuple):
         dialogue: i32[U], the dialogue of each utterance.
     """
 
-    features: dict[str, Array]
-    available: dict[str, Array]
-    speakers: Array
-    labels: Array
-    dialogue: Array
+    features: dict[str, AnyArray]
+    available: dict[str, AnyArray]
+    speakers: AnyArray
+    labels: AnyArray
+    dialogue: AnyArray
 
 
 class Batch(NamedTuple):

@@ -224,8 +224,8 @@ def _read_features(table: _Table, notices: list[str]) -> tuple[dict[str, np.ndar
             features[name], measured[name] = _read_feature_set(table, name)
             absent = np.flatnonzero(~measured[name].any(1))
             if len(absent):
-                fraction = f"{len(absent)} of {len(table.ids)} utterances"
-                notices.append(f"{name} is not available for {fraction} (first: {table.describe_row(absent[0])}).")
+                missing = f"{len(absent)} of {len(table.ids)} utterances"
+                notices.append(f"{name} is not available for {missing} (first: {table.describe_row(absent[0])}).")
         elif array.ndim == 2 and len(array) == len(table.ids):
             unread.append(name)
     beginnings = ", ".join(f"{modality}_" for modality in MODALITIES)

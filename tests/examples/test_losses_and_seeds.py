@@ -37,7 +37,7 @@ def test_early_stop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     def train_runs(*_: object) -> Iterator[SimpleNamespace]:
         for number, score in enumerate((0.2, 0.5, 0.3, 0.5, 0.4, 0.9), 1):
             scores = {"waf1": np.array([score, score + 0.1])}
-            yield SimpleNamespace(report=SimpleNamespace(epoch=number, validation=scores))
+            yield SimpleNamespace(number=number, report=SimpleNamespace(validation=scores))
 
     monkeypatch.setattr(vmapped_seeds, "train_runs", train_runs)
     np.testing.assert_allclose(vmapped_seeds.main(dialogues=12, seeds=[0, 1]), [0.5, 0.6])

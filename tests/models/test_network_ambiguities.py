@@ -99,7 +99,7 @@ def test_training_samples_and_drops(setup_of_two: Setup) -> None:
 
 
 def list_variants() -> list[Any]:
-    """Every other value of every switch and reading, and another value of each number that acts without weights."""
+    """Every other value of every switch and ambiguity, and another value of each number that acts without weights."""
     variants: list[tuple[str, Any]] = [("window_past", 1), ("window_future", 2), ("min_std", 0.3)]
     hints = typing.get_type_hints(ModelConfig)
     for field in dataclasses.fields(ModelConfig):
@@ -110,7 +110,7 @@ def list_variants() -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "value"), list_variants())
-def test_every_reading_and_ablation_changes_the_logits(
+def test_every_ambiguity_and_ablation_changes_the_logits(
     variant: Callable[..., Setup], setup_of_two: Setup, name: str, value: Any
 ) -> None:
     changed = variant(**{name: value})
