@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import jax
 import tyro
+from jax.experimental.compilation_cache import compilation_cache
 from rich.console import Console
 
 from experiments.benchmark.corpus_shapes import SHAPES, Shape, make_corpus
@@ -142,11 +143,14 @@ def describe_prepared(prepared: PreparedCorpus) -> str:
 def without_compilation_cache() -> Iterator[None]:
     """Disables the compilation cache, so that compilation takes as long as at the first start."""
     before = getattr(jax.config, "jax_enable_compilation_cache", True)
+    # JAX looks at the setting at the first compilation alone, unless the cache is reset.
     jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()
     try:
         yield
     finally:
         jax.config.update("jax_enable_compilation_cache", before)
+        compilation_cache.reset_cache()
 
 
 if __name__ == "__main__":
