@@ -19,7 +19,7 @@ from macsgr_jax.files import write_json
 from macsgr_jax.hparams import HParams
 from macsgr_jax.overrides import override
 from macsgr_jax.presets import PRESETS
-from macsgr_jax.runs.planning import count_fitting_runs
+from macsgr_jax.runs.execution import count_fitting_runs
 from macsgr_jax.runs.results import describe_command, describe_machine
 from macsgr_jax.runs.tables import as_markdown_table
 from macsgr_jax.search.space import configure_point, make_grid
