@@ -1,4 +1,4 @@
-"""One temperature for all logits, after which the probabilities say how often the network is right."""
+"""Temperature scaling: one temperature for all logits, fitted so that the probabilities are calibrated."""
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -6,20 +6,20 @@ from scipy.special import logsumexp
 
 from macsgr_jax.errors import InputError
 
-LOWEST, HIGHEST = 0.01, 100.0
-LEAST = float(np.log(np.finfo(np.float32).tiny))  # Below this a float32 holds a probability of 0.
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 100.0
+MIN_LOG_PROBABILITY = float(np.log(np.finfo(np.float32).tiny))  # Below this a float32 holds a probability of 0.
 
 
 def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature T for which softmax(scores / T) gives the labels the least negative log-likelihood.
+    """Fits the temperature T that minimises the negative log-likelihood of the labels under softmax(scores / T).
 
     Args:
         scores: f64[U, C], logits or log-probabilities of utterances that were not trained on; -inf, a probability of 0,
-            counts as the least probability that float32 holds.
-        labels: i64[U], classes 0 to C - 1.
+            counts as the smallest probability that float32 holds.
+        labels: i64[U], the gold classes, 0 to C - 1.
 
     Returns:
-        T, from 0.01 to 100; 1 where no other is better, as it is with a single class.
+        T, from 0.01 to 100; 1 where no other temperature is better, as with a single class.
 
     Raises:
         InputError: there is no utterance, or the scores of one are not numbers.
@@ -38,14 +38,14 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
         )
     shifted = scores - largest
     none = np.isneginf(shifted)
-    shifted = np.where(none, min(LEAST, shifted[~none].min()), shifted)
+    shifted = np.where(none, min(MIN_LOG_PROBABILITY, shifted[~none].min()), shifted)
     of_label = shifted[np.arange(len(shifted)), labels]
 
     def likelihood(log_temperature: float) -> float:
-        """The mean negative log-likelihood, which has one minimum: it is convex in 1 / T."""
+        """Computes the mean negative log-likelihood, which is convex in 1 / T and so has one minimum."""
         temperature = np.exp(log_temperature)
         return float(np.mean(logsumexp(shifted / temperature, axis=1) - of_label / temperature))
 
-    bounds = (np.log(LOWEST), np.log(HIGHEST))
+    bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
     found = minimize_scalar(likelihood, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x)) if found.fun < likelihood(0.0) else 1.0

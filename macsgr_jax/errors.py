@@ -1,9 +1,9 @@
-"""The one exception that reaches a user as a sentence instead of a traceback."""
+"""The exception that reaches a user as one sentence instead of a traceback."""
 
 
 class InputError(ValueError):
-    """What the user handed in cannot be used.
+    """Raised where the input of the user cannot be used.
 
-    The message is one sentence that says what is wrong, where (file, row, utterance id), and what to do. The scripts
+    The message is one sentence that says what is wrong, where (file, row, utterance id), and what to do. The commands
     print it and exit with code 2.
     """

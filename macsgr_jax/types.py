@@ -5,13 +5,15 @@ m; M modalities; d_e and d_f hidden sizes; C emotions; K prototypes; R relations
 E = B * N * W edges; S runs.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from jax import Array
 
+AnyArray: TypeAlias = Any  # np.ndarray or jax.Array: mypy has no name for what both can do.
+
 
 class Utterances(NamedTuple):
-    """A whole corpus, put on the device once.
+    """A whole corpus: NumPy arrays as `prepare` makes them, or on the devices, where training puts them once.
 
     Attributes:
         features: modality -> f32[U, D_m], standardised; zero where nothing was measured.
@@ -21,11 +23,11 @@ class Utterances(NamedTuple):
         dialogue: i32[U], the dialogue of each utterance.
     """
 
-    features: dict[str, Array]
-    available: dict[str, Array]
-    speakers: Array
-    labels: Array
-    dialogue: Array
+    features: dict[str, AnyArray]
+    available: dict[str, AnyArray]
+    speakers: AnyArray
+    labels: AnyArray
+    dialogue: AnyArray
 
 
 class Batch(NamedTuple):

@@ -1,4 +1,4 @@
-"""Sentences of our own for the example that ships."""
+"""Our own sentences for the example that ships."""
 
 SENTENCES: dict[str, tuple[str, ...]] = {
     "happy": (
@@ -104,7 +104,7 @@ AMBIGUOUS = (
 
 OPENINGS = ("Well,", "Listen,", "You know,", "Oh,", "Look,", "Honestly,")
 
-# Speaker, emotion, sentence: nobody trains on these.
+# Speaker, emotion, sentence; the corpus has none of these.
 EXAMPLE = (
     ("Ann", "neutral", "The train to the coast leaves at nine."),
     ("Ben", "neutral", "I put the tickets on the desk."),

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from macsgr_jax.data.corpus import SPLITS, Corpus
+from macsgr_jax.data.dialogue import Dialogue, Utterance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,19 +77,23 @@ def fill_corpus(lengths: np.ndarray, shape: Shape, rng: np.random.Generator) -> 
     }
     first_speaker = np.repeat(rng.integers(0, shape.speakers, dialogues), lengths)
     speakers = (first_speaker + rng.integers(0, shape.speakers_per_dialogue, utterances)) % shape.speakers
-    return Corpus(
-        name="noise",
+    label_names = [f"emotion{label}" for label in range(shape.num_classes)]
+    speaker_names = [f"speaker{speaker}" for speaker in range(shape.speakers)]
+    rows = [
+        Utterance(id=f"utterance{row}", speaker=speaker_names[speaker], label=label_names[label])
+        for row, (speaker, label) in enumerate(
+            zip(speakers, rng.integers(0, shape.num_classes, utterances), strict=True)
+        )
+    ]
+    ends = np.cumsum(lengths)
+    splits = np.repeat(SPLITS, shape.dialogues).tolist()
+    return Corpus.from_dialogues(
+        "noise",
+        [
+            Dialogue(f"dialogue{number}", rows[end - length : end], split)
+            for number, (end, length, split) in enumerate(zip(ends, lengths, splits, strict=True))
+        ],
+        label_names,
+        speaker_names=speaker_names,
         features=features,
-        measured={name: np.ones(values.shape, bool) for name, values in features.items()},
-        labels=rng.integers(0, shape.num_classes, utterances).astype(np.int32),
-        label_names=tuple(f"emotion{label}" for label in range(shape.num_classes)),
-        speakers=speakers.astype(np.int32),
-        speaker_names=tuple(f"speaker{speaker}" for speaker in range(shape.speakers)),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        dialogue_names=tuple(f"dialogue{dialogue}" for dialogue in range(dialogues)),
-        split=np.repeat(np.arange(len(SPLITS), dtype=np.int8), shape.dialogues),
-        utterance_ids=tuple(f"utterance{utterance}" for utterance in range(utterances)),
-        texts=None,
-        notices=(),
-        sha256="",
     )

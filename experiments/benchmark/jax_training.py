@@ -82,7 +82,7 @@ class OurTraining:
 
     def padding_share(self) -> float:
         """Share of the slots of a training epoch that are padding."""
-        return self._task.padding_share()
+        return self._task.padding_fraction()
 
     @property
     def steps(self) -> int:

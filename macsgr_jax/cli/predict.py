@@ -14,7 +14,7 @@ from macsgr_jax.cli.common import make_console, refuse_output
 from macsgr_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from macsgr_jax.data.transcript_table import Row
+    from macsgr_jax.data.transcripts.row import Row
     from macsgr_jax.runs.load import Model
 
 
@@ -86,7 +86,7 @@ def predict(command: Predict, path: Path, model: "Model") -> None:
 
     console = make_console()
     conversations = read_conversations(path, command.recording)
-    total = sum(len(conversation.turns) for conversation in conversations)
+    total = sum(len(conversation.utterances) for conversation in conversations)
     lines: list[str] = []
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("features", total=total)
@@ -139,7 +139,7 @@ def _read_lines() -> "Iterator[Row]":
     Raises:
         InputError: a line is not UTF-8, or no JSON object.
     """
-    from macsgr_jax.data.transcript_table import parse_json_row
+    from macsgr_jax.data.transcripts.json_lines import parse_json_row
 
     for number, line in enumerate(iter(sys.stdin.buffer.readline, b""), 1):
         place = f"standard input: line {number}"

@@ -1,1 +1,1 @@
-"""Conversations as arrays: corpora, standardisation, rows of slots. NumPy only."""
+"""Conversations as arrays: corpora, standardisation, rows of slots. Needs NumPy only."""

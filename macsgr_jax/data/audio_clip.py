@@ -1,4 +1,4 @@
-"""Where the sound of an utterance is: a stretch of a recording."""
+"""Where the audio of an utterance is: a stretch of a recording."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +8,7 @@ class Clip(NamedTuple):
     """A stretch of a recording.
 
     Attributes:
-        path: of a sound or film file.
+        path: an audio or video file.
         start: seconds from the beginning of the file.
         end: seconds from the beginning of the file; None is its end.
     """

@@ -1,20 +1,20 @@
-"""Dialogues to rows of slots, as index arrays: whole dialogues are packed into rows of one length."""
+"""Packs whole dialogues into rows of one length, as index arrays."""
 
 import numpy as np
 
 PADDING = -1
 
-# How much the order of packing is shuffled, from most to least; the last one is plain decreasing order, which always
+# How much the order of packing is shuffled, in decreasing order; the last one is plain decreasing length, which always
 # fits the number of rows that was counted with it.
 SHUFFLES = (1.0, 0.3, 0.1, 0.0)
 
 
 def pack_dialogues(lengths: np.ndarray, slots: int, order: np.ndarray) -> list[list[int]]:
-    """Put whole dialogues into rows, each into the fullest row that still has room.
+    """Packs whole dialogues into rows, each into the fullest row that still has room.
 
     Args:
-        lengths: i64[dialogues], utterances of each dialogue.
-        slots: N, slots of a row.
+        lengths: i64[dialogues], the number of utterances of each dialogue.
+        slots: the number N of slots of a row.
         order: i64[...], the dialogues to pack, in the order of packing.
 
     Returns:
@@ -41,18 +41,18 @@ def pack_dialogues(lengths: np.ndarray, slots: int, order: np.ndarray) -> list[l
 
 
 def order_by_length(lengths: np.ndarray, dialogues: np.ndarray) -> np.ndarray:
-    """The dialogues from the longest to the shortest, those of equal length as given."""
+    """Sorts dialogues from the longest to the shortest, those of equal length in the order given."""
     return dialogues[np.argsort(-lengths[dialogues], kind="stable")]
 
 
 def index_rows(offsets: np.ndarray, packed: list[list[int]], slots: int, rows: int) -> np.ndarray:
-    """The utterance of each slot.
+    """Computes the utterance of each slot.
 
     Args:
-        offsets: i64[dialogues + 1], first utterance of each dialogue.
+        offsets: i64[dialogues + 1], the first utterance of each dialogue.
         packed: the dialogues of each row.
-        slots: N.
-        rows: rows of the result; those beyond `packed` are all padding.
+        slots: the number N of slots of a row.
+        rows: the number of rows of the result; those beyond `packed` are all padding.
 
     Returns:
         i32[rows, N], -1 where padded.
@@ -65,13 +65,13 @@ def index_rows(offsets: np.ndarray, packed: list[list[int]], slots: int, rows: i
 
 
 def evaluation_rows(offsets: np.ndarray, dialogues: np.ndarray, slots: int, rows_per_step: int) -> np.ndarray:
-    """All dialogues once, tightly packed, the same every time.
+    """Packs every dialogue once, tightly and the same way every time.
 
     Args:
-        offsets: i64[dialogues + 1].
-        dialogues: i64[...], the dialogues to take.
-        slots: N.
-        rows_per_step: B.
+        offsets: i64[dialogues + 1], the first utterance of each dialogue.
+        dialogues: i64[...], the dialogues to pack.
+        slots: the number N of slots of a row.
+        rows_per_step: the number B of rows of a batch.
 
     Returns:
         i32[steps, B, N], -1 where padded.
@@ -85,13 +85,13 @@ def evaluation_rows(offsets: np.ndarray, dialogues: np.ndarray, slots: int, rows
 def epoch_rows(
     offsets: np.ndarray, dialogues: np.ndarray, slots: int, rows_per_step: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """All dialogues once, packed at random; one shape for every epoch.
+    """Packs every dialogue once, at random, into arrays of the same shape in every epoch.
 
     Args:
-        offsets: i64[dialogues + 1].
-        dialogues: i64[...], the dialogues to take.
-        slots: N.
-        rows_per_step: B.
+        offsets: i64[dialogues + 1], the first utterance of each dialogue.
+        dialogues: i64[...], the dialogues to pack.
+        slots: the number N of slots of a row.
+        rows_per_step: the number B of rows of a batch.
         rng: the only source of randomness.
 
     Returns:
@@ -109,52 +109,52 @@ def epoch_rows(
             break
     packed = [packed[row] for row in rng.permutation(len(packed))]
     index = index_rows(offsets, packed, slots, rows)
-    # Row r goes to step r modulo steps: every step gets its share of the empty rows at the end.
+    # Row r goes to step r modulo steps, so that the empty rows at the end are spread over all steps.
     return index.reshape(rows_per_step, steps, slots).swapaxes(0, 1)
 
 
 def shorten(lengths: np.ndarray, rate: float) -> np.ndarray:
-    """What is left of lengths when a share is taken away: rounded, at least one, and longer for longer ones.
+    """Computes the lengths that remain when a fraction is removed: at least one, and never decreasing with the length.
 
     Args:
-        lengths: i64[...], of dialogues or rows.
-        rate: share to take away.
+        lengths: i64[...], the lengths of dialogues or rows.
+        rate: the fraction to remove.
 
     Returns:
-        i64[...].
+        i64[...], the rounded lengths.
     """
     return np.maximum(1, np.rint((1.0 - rate) * lengths)).astype(np.int64)
 
 
 def sample_utterances(offsets: np.ndarray, kept: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Some utterances of every dialogue, in their order: the dialogues close up, as if the others had not been said.
+    """Samples utterances of every dialogue; those that remain form a shorter dialogue in the same order.
 
     Args:
-        offsets: i64[dialogues + 1], first utterance of each dialogue.
-        kept: i64[dialogues], how many of each dialogue.
+        offsets: i64[dialogues + 1], the first utterance of each dialogue.
+        kept: i64[dialogues], the number of utterances to keep of each dialogue.
         rng: the only source of randomness.
 
     Returns:
-        i64[sum(kept)], utterances.
+        i64[sum(kept)], the utterances.
     """
     lengths = np.diff(offsets)
     dialogue = np.repeat(np.arange(len(lengths)), lengths)
-    rank = np.empty(len(dialogue), np.int64)  # Of each utterance by lot, within its dialogue.
+    rank = np.empty(len(dialogue), np.int64)  # A random rank of each utterance within its dialogue.
     rank[np.lexsort((rng.random(len(dialogue)), dialogue))] = np.arange(len(dialogue)) - offsets[dialogue]
     return np.flatnonzero(rank < kept[dialogue])
 
 
 def count_steps(offsets: np.ndarray, dialogues: np.ndarray, slots: int, rows_per_step: int) -> int:
-    """Steps of an epoch: the same for every epoch."""
+    """Returns the number of steps of an epoch, which is the same for every epoch."""
     lengths = np.diff(offsets)
     return -(-len(pack_dialogues(lengths, slots, order_by_length(lengths, dialogues))) // rows_per_step)
 
 
 def choose_rows_per_step(lengths: np.ndarray, slots: int, dialogues_per_step: int) -> int:
-    """B, such that a step holds about the slots of `dialogues_per_step` average dialogues; at least one."""
+    """Chooses B, at least 1, so that a step has about as many slots as `dialogues_per_step` average dialogues."""
     return max(1, round(dialogues_per_step * float(np.mean(lengths)) / slots))
 
 
-def padding_share(index: np.ndarray) -> float:
-    """Share of slots that hold no utterance, between 0 and 1."""
+def padding_fraction(index: np.ndarray) -> float:
+    """Returns the fraction of slots that hold no utterance."""
     return float(np.mean(index == PADDING))

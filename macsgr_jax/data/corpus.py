@@ -1,11 +1,12 @@
-"""One flat table of utterances with dialogue offsets: the `Corpus`, its splits and its feature sets."""
+"""The `Corpus`: one flat table of utterances with dialogue offsets, its splits and its feature sets."""
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from macsgr_jax.data.dialogue import Dialogue, list_utterances
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
 
@@ -18,20 +19,20 @@ class Corpus:
     """All utterances of a corpus; dialogue d is rows offsets[d]:offsets[d + 1]. U utterances, D features of a set.
 
     Attributes:
-        name: file stem, or "synthetic".
+        name: the stem of its file, or "synthetic".
         features: feature set, such as text_minilm -> f32[U, D]; 0 where not measured.
-        measured: feature set -> bool[U, D].
-        labels: i32[U], index into label_names.
+        measured: feature set -> bool[U, D], whether a value was measured.
+        labels: i32[U], indices into label_names.
         label_names: the emotions.
-        speakers: i32[U], index into speaker_names.
+        speakers: i32[U], indices into speaker_names.
         speaker_names: the speakers.
-        offsets: i64[dialogues + 1].
-        dialogue_names: one a dialogue.
-        split: i8[dialogues], index into SPLITS.
-        utterance_ids: one an utterance, all different.
-        texts: one an utterance, or None.
-        notices: one sentence each about what loading noticed and worked around.
-        sha256: of the file, or of the arrays where they were generated.
+        offsets: i64[dialogues + 1], the first utterance of each dialogue, and U.
+        dialogue_names: one name per dialogue.
+        split: i8[dialogues], indices into SPLITS.
+        utterance_ids: one id per utterance, all different.
+        texts: one text per utterance, or None where the corpus has no texts.
+        notices: one sentence for each thing that loading noticed and worked around.
+        sha256: the hash of the file, or of the arrays where they were generated.
         extractors: feature set -> how it was made, where that is known.
     """
 
@@ -51,19 +52,70 @@ class Corpus:
     sha256: str
     extractors: dict[str, Extractor] = dataclasses.field(default_factory=dict)
 
+    @classmethod
+    def from_dialogues(
+        cls,
+        name: str,
+        dialogues: Sequence[Dialogue],
+        label_names: Sequence[str],
+        *,
+        speaker_names: Sequence[str] = (),
+        features: Mapping[str, np.ndarray] | None = None,
+        measured: Mapping[str, np.ndarray] | None = None,
+        notices: Sequence[str] = (),
+        sha256: str = "",
+    ) -> "Corpus":
+        """Builds a corpus from its dialogues.
+
+        Args:
+            name: the name of the corpus.
+            dialogues: the dialogues in their order, with utterance ids that differ across all of them.
+            label_names: the emotions; an utterance without a label gets the first one.
+            speaker_names: the speakers in the order of their indices; by default those of the utterances, sorted.
+            features: feature set -> f32[U, D], 0 where not measured; by default there are none.
+            measured: feature set -> bool[U, D]; by default everything was measured.
+            notices: one sentence for each thing that reading noticed and worked around.
+            sha256: the hash of the files or arrays that the corpus comes from.
+
+        Returns:
+            The corpus; it has texts if any utterance has one.
+        """
+        utterances = list_utterances(dialogues)
+        speaker_names = tuple(speaker_names) or tuple(sorted({utterance.speaker for utterance in utterances}))
+        speaker_indices = {speaker: index for index, speaker in enumerate(speaker_names)}
+        label_indices = {"": 0} | {label: index for index, label in enumerate(label_names)}
+        texts = tuple(utterance.text for utterance in utterances)
+        features = dict(features or {})
+        return cls(
+            name=name,
+            features=features,
+            measured={key: np.ones(values.shape, bool) for key, values in features.items()} | dict(measured or {}),
+            labels=np.array([label_indices[utterance.label] for utterance in utterances], np.int32),
+            label_names=tuple(label_names),
+            speakers=np.array([speaker_indices[utterance.speaker] for utterance in utterances], np.int32),
+            speaker_names=speaker_names,
+            offsets=np.cumsum([0, *(len(dialogue.utterances) for dialogue in dialogues)], dtype=np.int64),
+            dialogue_names=tuple(dialogue.name for dialogue in dialogues),
+            split=np.array([SPLITS.index(dialogue.split) for dialogue in dialogues], np.int8),
+            utterance_ids=tuple(utterance.id for utterance in utterances),
+            texts=texts if any(texts) else None,
+            notices=tuple(notices),
+            sha256=sha256,
+        )
+
     @property
     def num_utterances(self) -> int:
-        """U."""
+        """The number U of utterances."""
         return len(self.labels)
 
     @property
     def num_dialogues(self) -> int:
-        """How many dialogues there are."""
+        """The number of dialogues."""
         return len(self.offsets) - 1
 
     @property
     def num_classes(self) -> int:
-        """C."""
+        """The number C of emotions."""
         return len(self.label_names)
 
     @property
@@ -78,43 +130,43 @@ class Corpus:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The parts of the feature names before the first underscore, sorted."""
+        """The modalities that have features, sorted: the parts of their names before the first underscore."""
         return tuple(sorted({name.split("_", 1)[0] for name in self.features}))
 
     def dialogues_of(self, split_name: str) -> np.ndarray:
-        """i64[...], the dialogues of a split of SPLITS, in order."""
+        """Returns i64[...], the dialogues of a split of SPLITS, in order."""
         return np.flatnonzero(self.split == SPLITS.index(split_name))
 
     def utterances_of(self, split_name: str) -> np.ndarray:
-        """i64[...], the utterance rows of a split of SPLITS, in order."""
+        """Returns i64[...], the utterances of a split of SPLITS, in order."""
         return np.flatnonzero(self.split[self.dialogue_of_utterance] == SPLITS.index(split_name))
 
 
-def hold_out_validation(corpus: Corpus, share: float, seed: int) -> Corpus:
-    """Move whole training dialogues to a validation split where there is none.
+def hold_out_validation(corpus: Corpus, fraction: float, seed: int) -> Corpus:
+    """Moves whole training dialogues to a validation split where there is none.
 
     Args:
-        corpus: returned as it is if it has validation utterances.
-        share: least share of the training utterances to move, between 0 and 1.
-        seed: of the random order in which dialogues are taken.
+        corpus: the corpus; one with validation utterances is returned as it is.
+        fraction: the minimum fraction of the training utterances to move, between 0 and 1.
+        seed: the seed of the random order in which dialogues are taken.
 
     Returns:
-        The corpus with another `split` and a notice of it.
+        The corpus with another `split` and a notice about it.
 
     Raises:
-        InputError: `share` is not between 0 and 1, or there are fewer than two training dialogues.
+        InputError: `fraction` is not between 0 and 1, or there are fewer than two training dialogues.
     """
     if len(corpus.dialogues_of("validation")):
         return corpus
-    if not 0 < share < 1:
-        raise InputError(f"validation_fraction is {share}; it has to be more than 0 and less than 1.")
+    if not 0 < fraction < 1:
+        raise InputError(f"validation_fraction is {fraction}; it has to be more than 0 and less than 1.")
     training = corpus.dialogues_of("train")
     if len(training) < 2:
         advice = "mark a validation split in the file or bring a second training dialogue"
         raise InputError(f"{corpus.name}: {len(training)} training dialogue is too few to hold one out; {advice}.")
     order = np.random.default_rng(seed).permutation(training)
     reached = np.cumsum(corpus.lengths[order])
-    count = min(int(np.searchsorted(reached, share * reached[-1])) + 1, len(order) - 1)
+    count = min(int(np.searchsorted(reached, fraction * reached[-1])) + 1, len(order) - 1)
     split = corpus.split.copy()
     split[order[:count]] = SPLITS.index("validation")
     moved = f"{count} of {len(order)} training dialogues ({reached[count - 1]} of {reached[-1]} utterances)"
@@ -123,14 +175,14 @@ def hold_out_validation(corpus: Corpus, share: float, seed: int) -> Corpus:
 
 
 def keep_dialogues(corpus: Corpus, dialogues: np.ndarray) -> Corpus:
-    """A corpus of some of the dialogues, with everything else as it is.
+    """Selects some dialogues of a corpus and leaves everything else as it is.
 
     Args:
-        corpus: of which.
-        dialogues: i64[...], which ones, in the order of the corpus.
+        corpus: the corpus to take them from.
+        dialogues: i64[...], the indices of the dialogues to keep, in increasing order.
 
     Returns:
-        The corpus; its sha256 is still that of the file.
+        The smaller corpus; its sha256 is still that of the file.
     """
     rows = np.concatenate([np.arange(corpus.offsets[d], corpus.offsets[d + 1]) for d in dialogues])
     return dataclasses.replace(
@@ -148,14 +200,14 @@ def keep_dialogues(corpus: Corpus, dialogues: np.ndarray) -> Corpus:
 
 
 def choose_features(corpus: Corpus, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Group feature sets by modality.
+    """Groups feature sets by modality.
 
     Args:
-        corpus: whose features are meant.
-        names: feature sets in the order in which to join them; empty takes all.
+        corpus: the corpus that has the feature sets.
+        names: the feature sets in the order in which to join them; empty takes all.
 
     Returns:
-        modality -> feature sets in the order given; the modalities sorted.
+        modality -> its feature sets in the order given; the modalities are sorted.
 
     Raises:
         InputError: a name is unknown or given twice.
@@ -165,8 +217,8 @@ def choose_features(corpus: Corpus, names: Sequence[str]) -> dict[str, tuple[str
         if name not in corpus.features:
             near = difflib.get_close_matches(name, corpus.features)
             hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-            there = ", ".join(corpus.features)
-            raise InputError(f"{corpus.name} has no feature set {name!r}{hint}; choose among {there}.")
+            known = ", ".join(corpus.features)
+            raise InputError(f"{corpus.name} has no feature set {name!r}{hint}; choose among {known}.")
         if name in names[:position]:
             raise InputError(f"the feature set {name} is given twice; give it once.")
         modality = name.split("_", 1)[0]

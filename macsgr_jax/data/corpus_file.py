@@ -1,4 +1,4 @@
-"""A corpus as one .npz file in the form of docs/corpus.md: loaded with every check, saved in one step."""
+"""Loads and saves a corpus as one .npz file in the form of docs/corpus.md."""
 
 import hashlib
 import os
@@ -17,21 +17,21 @@ SPLIT_NAMES = {"train": 0, "val": 1, "dev": 1, "valid": 1, "validation": 1, "tes
 # Array -> dtype kinds it may have, and how it should look.
 FORMS = {
     "label": ("iu", "integers [U], each an index into label_names"),
-    "label_names": ("U", "strings [C], one an emotion"),
+    "label_names": ("U", "strings [C], one per emotion"),
     "offsets": ("iu", "integers [dialogues + 1] from 0 to U, the rows where dialogues begin"),
     "split": ("iu", "integers [U], each an index into split_names"),
     "split_names": ("U", "strings, such as train, val and test"),
     "speaker": ("iu", "integers [U], each an index into speaker_names"),
-    "speaker_names": ("U", "strings, one a speaker"),
+    "speaker_names": ("U", "strings, one per speaker"),
     "dialogue_id": ("iuU", "integers or strings [U], the same within a dialogue"),
-    "dialogue_names": ("U", "strings [dialogues], one a dialogue"),
-    "utt_id": ("U", "strings [U], one an utterance"),
-    "text": ("U", "strings [U], one an utterance"),
+    "dialogue_names": ("U", "strings [dialogues], one per dialogue"),
+    "utt_id": ("U", "strings [U], one per utterance"),
+    "text": ("U", "strings [U], one per utterance"),
 }
 
 
 class _Table:
-    """The arrays of one file; `ids`, once known, name the rows in messages."""
+    """The arrays of one file; once its `ids` are known, they name the rows in messages."""
 
     def __init__(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
         self.path = path
@@ -41,7 +41,7 @@ class _Table:
     def error(self, sentence: str) -> InputError:
         return InputError(f"{self.path}: {sentence}.")
 
-    def place(self, row: int) -> str:
+    def describe_row(self, row: int) -> str:
         return f"row {row}, utterance {self.ids[row]}"
 
     def column(self, name: str, size: int | None = None) -> np.ndarray:
@@ -59,19 +59,19 @@ class _Table:
         first: dict[str, int] = {}
         for row, value in enumerate(values):
             if first.setdefault(value, row) != row:
-                places = f"{unit} {first[value]} and {row}"
-                raise self.error(f"the array {name} has {value!r} at {places}; give each its own")
+                both = f"{unit} {first[value]} and {row}"
+                raise self.error(f"the array {name} has {value!r} at {both}; give each its own")
         return values
 
 
 def load_corpus(path: str | os.PathLike[str]) -> Corpus:
-    """Read and check a corpus in the form of docs/corpus.md.
+    """Loads and checks a corpus in the form of docs/corpus.md.
 
     Args:
         path: the .npz file.
 
     Returns:
-        The corpus; what was worked around is told in its notices.
+        The corpus; its notices say what was worked around.
 
     Raises:
         InputError: the file cannot be read, lacks something, or contradicts itself.
@@ -84,7 +84,7 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
     table.ids = _read_utterance_ids(table, offsets, dialogue_names)
     label_names = table.distinct("label_names", tuple(table.column("label_names").tolist()))
     for row in np.flatnonzero((labels < 0) | (labels >= len(label_names)))[:1]:
-        problem = f"label {labels[row]} at {table.place(row)} is not one of the {len(label_names)} label_names"
+        problem = f"label {labels[row]} at {table.describe_row(row)} is not one of the {len(label_names)} label_names"
         raise table.error(f"{problem}; use 0 to {len(label_names) - 1}, or add the missing name")
     _check_dialogue_id(table, offsets, dialogue_names)
     texts = tuple(table.column("text", len(labels)).tolist()) if "text" in arrays else None
@@ -172,7 +172,7 @@ def _check_dialogue_id(table: _Table, offsets: np.ndarray, dialogue_names: tuple
     firsts = codes[offsets[:-1]]
     for row in np.flatnonzero(codes != np.repeat(firsts, np.diff(offsets)))[:1]:
         name = dialogue_names[np.searchsorted(offsets, row, side="right") - 1]
-        problem = f"dialogue_id changes within dialogue {name} of offsets, at {table.place(row)}"
+        problem = f"dialogue_id changes within dialogue {name} of offsets, at {table.describe_row(row)}"
         raise table.error(f"{problem}; sort the rows by dialogue and make offsets from the same ids, or leave it out")
     table.distinct("dialogue_id", tuple(firsts.tolist()), unit="dialogues (by offsets)")
 
@@ -188,7 +188,7 @@ def _read_speakers(
     wrong = np.array([code not in range(len(names)) or not names[code].strip() for code in speakers.tolist()])
     for row in np.flatnonzero(wrong)[:1]:
         dialogue = dialogue_names[np.searchsorted(offsets, row, side="right") - 1]
-        problem = f"dialogue {dialogue} has no speaker at {table.place(row)}: its code is {speakers[row]}"
+        problem = f"dialogue {dialogue} has no speaker at {table.describe_row(row)}: its code is {speakers[row]}"
         raise table.error(f"{problem}; use the index of a name that is not empty among the {len(names)} speaker_names")
     return speakers, names
 
@@ -200,13 +200,13 @@ def _read_split(table: _Table, offsets: np.ndarray, dialogue_names: tuple[str, .
         if name.lower() not in SPLIT_NAMES:
             raise table.error(f"split_names has {name!r}; use {', '.join(SPLIT_NAMES)}")
     for row in np.flatnonzero((codes < 0) | (codes >= len(names)))[:1]:
-        problem = f"split {codes[row]} at {table.place(row)} is not one of the {len(names)} split_names"
+        problem = f"split {codes[row]} at {table.describe_row(row)} is not one of the {len(names)} split_names"
         raise table.error(f"{problem}; use 0 to {len(names) - 1}")
     splits = np.array([SPLIT_NAMES[name.lower()] for name in names])[codes]
     firsts = splits[offsets[:-1]]
     for row in np.flatnonzero(splits != np.repeat(firsts, np.diff(offsets)))[:1]:
         dialogue = np.searchsorted(offsets, row, side="right") - 1
-        both = f"{SPLITS[firsts[dialogue]]} and, at {table.place(row)}, {SPLITS[splits[row]]}"
+        both = f"{SPLITS[firsts[dialogue]]} and, at {table.describe_row(row)}, {SPLITS[splits[row]]}"
         raise table.error(f"dialogue {dialogue_names[dialogue]} is in {both}; put each whole dialogue in one split")
     for name in ("train", "test"):
         if SPLITS.index(name) not in firsts:
@@ -224,8 +224,8 @@ def _read_features(table: _Table, notices: list[str]) -> tuple[dict[str, np.ndar
             features[name], measured[name] = _read_feature_set(table, name)
             absent = np.flatnonzero(~measured[name].any(1))
             if len(absent):
-                share = f"{len(absent)} of {len(table.ids)} utterances"
-                notices.append(f"{name} is not available for {share} (first: {table.place(absent[0])}).")
+                missing = f"{len(absent)} of {len(table.ids)} utterances"
+                notices.append(f"{name} is not available for {missing} (first: {table.describe_row(absent[0])}).")
         elif array.ndim == 2 and len(array) == len(table.ids):
             unread.append(name)
     beginnings = ", ".join(f"{modality}_" for modality in MODALITIES)
@@ -239,7 +239,7 @@ def _read_features(table: _Table, notices: list[str]) -> tuple[dict[str, np.ndar
 def _read_feature_set(table: _Table, name: str) -> tuple[np.ndarray, np.ndarray]:
     values = table.arrays[name]
     if values.ndim != 2 or values.shape[1] == 0 or len(values) != len(table.ids):
-        form = f"float [{len(table.ids)}, D], a row for each entry of label and at least one column"
+        form = f"float [{len(table.ids)}, D], one row per entry of label and at least one column"
         raise table.error(f"the array {name} is {values.dtype}{list(values.shape)}; it should be {form}")
     mask = table.arrays.get(f"{name}_mask", np.ones(values.shape, bool))
     if mask.shape != values.shape or mask.dtype.kind not in "biu":
@@ -249,7 +249,9 @@ def _read_feature_set(table: _Table, name: str) -> tuple[np.ndarray, np.ndarray]
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)
     for row, column in np.argwhere(measured & ~np.isfinite(single))[:1]:
-        problem = f"{name} is {values[row, column]} in column {column} of {table.place(row)}, not a finite float32"
+        problem = (
+            f"{name} is {values[row, column]} in column {column} of {table.describe_row(row)}, not a finite float32"
+        )
         advice = f"set it False in {name}_mask, or make the whole row NaN if {name} is not available there"
         raise table.error(f"{problem}; {advice}")
     return np.where(measured, single, np.float32(0)), measured
@@ -265,18 +267,18 @@ def _read_extractors(table: _Table, features: dict[str, np.ndarray]) -> dict[str
     return found
 
 
-def save_corpus(corpus: Corpus, path: str | os.PathLike[str], **beside: np.ndarray) -> None:
-    """Write a corpus so that `load_corpus` gives it back; notices and sha256 are not written.
+def save_corpus(corpus: Corpus, path: str | os.PathLike[str], **extra_arrays: np.ndarray) -> None:
+    """Writes a corpus so that `load_corpus` returns it again; notices and sha256 are not written.
 
     Args:
-        corpus: what to write.
+        corpus: the corpus to write.
         path: the .npz file, replaced in one step if it is there.
-        beside: further arrays, which `load_corpus` does not read.
+        **extra_arrays: further arrays, which `load_corpus` does not read.
 
     Raises:
         InputError: the file cannot be written.
     """
-    arrays: dict[str, Any] = beside | {
+    arrays: dict[str, Any] = extra_arrays | {
         "name": np.array(corpus.name),
         "label": corpus.labels,
         "label_names": np.array(corpus.label_names),

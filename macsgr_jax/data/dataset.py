@@ -1,8 +1,7 @@
-"""A corpus made ready for a configuration: standardised, split, laid out in rows and put on the device."""
+"""A corpus prepared for a configuration: split, standardised and laid out in rows, as NumPy arrays."""
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 
 from macsgr_jax.config import Config, DataConfig
@@ -12,7 +11,7 @@ from macsgr_jax.data.batching import (
     count_steps,
     epoch_rows,
     evaluation_rows,
-    padding_share,
+    padding_fraction,
     sample_utterances,
     shorten,
 )
@@ -24,16 +23,17 @@ from macsgr_jax.types import Utterances
 
 @dataclasses.dataclass(frozen=True)
 class PreparedCorpus:
-    """What a run needs to know of its data.
+    """The data of a training.
 
     Attributes:
-        corpus: with a validation split.
-        standardizer: fitted on the training split.
-        utterances: the whole corpus on the device.
-        slots: N, slots of a row when dialogues are whole.
-        training_slots: N of a training row: shorter by the share of the utterances that are left out.
-        rows_per_step: B, rows of a batch.
-        kept: i64[dialogues], how many utterances of each dialogue are in a training epoch.
+        corpus: the corpus, with a validation split.
+        standardizer: the standardisation, fitted on the training split.
+        utterances: the whole corpus as NumPy arrays. Whoever calls jitted code with it more than once puts it on the
+            devices first.
+        slots: the number N of slots of a row when dialogues are whole.
+        training_slots: the number N of slots of a training row, fewer by the fraction of utterances that are left out.
+        rows_per_step: the number B of rows of a batch.
+        kept: i64[dialogues], the number of utterances of each dialogue in a training epoch.
     """
 
     corpus: Corpus
@@ -46,22 +46,22 @@ class PreparedCorpus:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of a training epoch."""
+        """The number of steps of a training epoch."""
         return count_steps(self._kept_offsets, self._training, self.training_slots, self.rows_per_step)
 
     def epoch_rows(self, rng: np.random.Generator) -> np.ndarray:
-        """The training split in a random order: i32[steps, B, N], -1 where padded."""
+        """Returns the training split in a random order, i32[steps, B, N], -1 where padded."""
         rows = epoch_rows(self._kept_offsets, self._training, self.training_slots, self.rows_per_step, rng)
         chosen = sample_utterances(self.corpus.offsets, self.kept, rng).astype(np.int32)
         return np.where(rows == PADDING, PADDING, chosen[rows])
 
     def evaluation_rows(self, split: str) -> np.ndarray:
-        """A split, tightly packed: i32[steps, B, N], -1 where padded."""
+        """Returns a split, tightly packed, i32[steps, B, N], -1 where padded."""
         return evaluation_rows(self.corpus.offsets, self.corpus.dialogues_of(split), self.slots, self.rows_per_step)
 
-    def padding_share(self) -> float:
-        """Share of the slots of a training epoch that are padding."""
-        return padding_share(self.epoch_rows(np.random.default_rng(0)))
+    def padding_fraction(self) -> float:
+        """Returns the fraction of the slots of a training epoch that are padding."""
+        return padding_fraction(self.epoch_rows(np.random.default_rng(0)))
 
     @property
     def _training(self) -> np.ndarray:
@@ -136,11 +136,11 @@ def prepare(corpus: Corpus, layout: Layout | Config, standardizer: Standardizer 
         corpus=corpus,
         standardizer=standardizer,
         utterances=Utterances(
-            features={name: jnp.asarray(values) for name, values in features.items()},
-            available={name: jnp.asarray(values) for name, values in available.items()},
-            speakers=jnp.asarray(corpus.speakers, jnp.int32),
-            labels=jnp.asarray(corpus.labels, jnp.int32),
-            dialogue=jnp.asarray(corpus.dialogue_of_utterance, jnp.int32),
+            features=features,
+            available=available,
+            speakers=corpus.speakers.astype(np.int32),
+            labels=corpus.labels.astype(np.int32),
+            dialogue=corpus.dialogue_of_utterance.astype(np.int32),
         ),
         slots=slots,
         training_slots=training_slots,

@@ -1,4 +1,4 @@
-"""How a feature set was made: carried by corpus files and checkpoints, so that a new recording gets the same."""
+"""How a feature set was made: kept in corpus files and checkpoints, so that a new recording gets the same features."""
 
 import dataclasses
 import json
@@ -13,11 +13,11 @@ PREFIX = "extractor_"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Extractor:
-    """How a feature set was made.
+    """Describes how a feature set was made.
 
     Attributes:
         description: plain values: `kind`, such as opensmile, the versions of its libraries, and its settings.
-        arrays: what was fitted, by name; empty where nothing was.
+        arrays: name -> fitted array; empty where nothing was fitted.
     """
 
     description: dict[str, Any]
@@ -25,7 +25,7 @@ class Extractor:
 
 
 def to_arrays(extractors: dict[str, Extractor]) -> dict[str, np.ndarray]:
-    """Feature set -> extractor as arrays of an .npz file, whose names begin with `extractor_`."""
+    """Returns the extractors as arrays of an .npz file, whose names begin with `extractor_`."""
     arrays = {}
     for name, extractor in extractors.items():
         arrays[f"{PREFIX}{name}"] = np.array(json.dumps(extractor.description, sort_keys=True))
@@ -35,7 +35,13 @@ def to_arrays(extractors: dict[str, Extractor]) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: dict[str, np.ndarray]) -> dict[str, Extractor]:
-    """The extractors among the arrays of an .npz file.
+    """Finds the extractors among the arrays of an .npz file.
+
+    Args:
+        arrays: the arrays of the file.
+
+    Returns:
+        Feature set -> extractor.
 
     Raises:
         InputError: a description is not JSON.

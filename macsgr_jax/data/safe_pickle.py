@@ -1,7 +1,7 @@
-"""The one reader of other people's pickles: plain containers, numbers and NumPy arrays, and nothing that could run.
+"""The only reader of pickles: it accepts plain containers, numbers and NumPy arrays, and runs no code of the file.
 
-A pickle is a program for a small machine that may call anything it can name. Here it can name the few things of
-ALLOWED; whatever else it asks for is refused before it is looked up. Sizes that a file only claims are never allocated.
+A pickle is a program for a small machine that may call anything it can name. Here it can name only what is in ALLOWED;
+everything else is refused before it is looked up. Sizes that a file merely claims are never allocated.
 """
 
 import collections
@@ -17,11 +17,11 @@ import numpy as np
 
 from macsgr_jax.errors import InputError
 
-MOST_BYTES = 8 * 2**30
-# A list may hold another one many times, and that one a third: small files unfold to anything.
-MOST_UNFOLDED = 16  # Times the bytes of the file
-ALWAYS_UNFOLDED = 1_000_000
-DEEPEST = 50  # Containers in each other; one that holds itself is deeper than any.
+MAX_BYTES = 8 * 2**30
+# A list may hold another one many times, and that one a third: a small file can unfold to any size.
+MAX_UNFOLDED = 16  # Times the bytes of the file.
+MIN_UNFOLDED = 1_000_000
+MAX_DEPTH = 50  # Of nested containers; one that holds itself exceeds any depth.
 
 # Buffers and objects from elsewhere.
 REFUSED_CODES = (
@@ -36,7 +36,7 @@ REFUSED_CODES = (
 
 
 class Record:
-    """What an instance of another project's class becomes: its attributes, and no code.
+    """An instance of another project's class, reduced to its attributes.
 
     Attributes:
         fields: attribute -> value.
@@ -54,13 +54,13 @@ class Record:
 
 
 class _ArrayType:
-    """Stands for numpy.ndarray, which could otherwise be called with any shape."""
+    """Replaces numpy.ndarray, which could otherwise be called with any shape."""
 
     __slots__ = ()
 
 
 class _Array(np.ndarray):
-    """An array whose data follow; the dtype that comes with them is one of ours."""
+    """An array whose data follow, with a dtype of `_Kind`."""
 
     def __setstate__(self, state: Any) -> None:
         shape, kind, fortran, data = state[-4:]
@@ -74,7 +74,7 @@ class _Array(np.ndarray):
 
 
 class _Reconstruct:
-    """NumPy's first step for an array: an empty one."""
+    """Replaces NumPy's first step in making an array, which is an empty one."""
 
     __slots__ = ()
 
@@ -100,7 +100,7 @@ class _Kind:
 
 
 class _DataType:
-    """numpy.dtype, of a name such as f4."""
+    """Replaces numpy.dtype, called with a name such as f4."""
 
     __slots__ = ()
 
@@ -112,7 +112,7 @@ class _DataType:
 
 
 class _Scalar:
-    """A NumPy number of a dtype and its bytes."""
+    """Makes a NumPy number from a dtype and bytes."""
 
     __slots__ = ()
 
@@ -122,7 +122,7 @@ class _Scalar:
 
 
 class _FromBuffer:
-    """An array of a buffer, as protocol 5 writes it."""
+    """Makes an array from a buffer, as protocol 5 writes it."""
 
     __slots__ = ()
 
@@ -139,7 +139,7 @@ def _open(kind: Any) -> np.dtype:
 
 
 class _Bytes:
-    """How Python 3 writes no bytes at all for Python 2."""
+    """Makes the empty bytes that Python 3 writes for Python 2."""
 
     __slots__ = ()
 
@@ -148,7 +148,7 @@ class _Bytes:
 
 
 class _Encode:
-    """How Python 2 wrote bytes."""
+    """Makes bytes as Python 2 wrote them."""
 
     __slots__ = ()
 
@@ -164,7 +164,7 @@ _NUMPY = {
     for name, stand_in in (("_reconstruct", _Reconstruct), ("scalar", _Scalar))
 } | {(f"numpy{core}.numeric", "_frombuffer"): _FromBuffer for core in (".core", "._core")}
 
-# What a pickle may name, and what it gets for it.
+# What a pickle may name, and what it gets in its place.
 ALLOWED: dict[tuple[str, str], Any] = {
     **{
         (module, kind.__name__): kind
@@ -185,14 +185,14 @@ _STAND_INS = (_ArrayType, _Bytes, _DataType, _Encode, _FromBuffer, _Reconstruct,
 
 
 class _Unpickler(pickle._Unpickler):
-    """The unpickler in Python: unlike the one in C it allocates nothing for a place that a file only claims to fill."""
+    """The unpickler in pure Python: unlike the one in C, it allocates nothing that a file merely claims to fill."""
 
     dispatch: ClassVar[dict[int, Any]] = {
         code: method for code, method in pickle._Unpickler.dispatch.items() if bytes([code]) not in REFUSED_CODES
     }
 
     def load_bytearray8(self) -> None:
-        """A bytearray of the size that is there, not of the size that is claimed."""
+        """Reads a bytearray of the size that is there, not of the size that is claimed."""
         read = self.read  # type: ignore[attr-defined]
         (size,) = struct.unpack("<Q", read(8))
         self.append(bytearray(read(size)))  # type: ignore[attr-defined]
@@ -200,7 +200,7 @@ class _Unpickler(pickle._Unpickler):
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
     def find_class(self, module: str, name: str) -> Any:
-        """The thing of that name, if a pickle may name it."""
+        """Returns the object of that name, if a pickle may name it."""
         found = ALLOWED.get((module, name))
         if found is None:
             raise _Refused(f"{module}.{name}")
@@ -208,15 +208,15 @@ class _Unpickler(pickle._Unpickler):
 
 
 class _Refused(Exception):
-    """A pickle names something that it may not name."""
+    """Raised where a pickle names something that it may not name."""
 
 
-def load_pickle(path: Path, most_bytes: int = MOST_BYTES) -> Any:
-    """Read a pickle without running anything of it.
+def load_pickle(path: Path, max_bytes: int = MAX_BYTES) -> Any:
+    """Reads a pickle without running any of its code.
 
     Args:
         path: the file, of any protocol, also of Python 2.
-        most_bytes: larger files are refused.
+        max_bytes: the size above which a file is refused.
 
     Returns:
         Containers, text, numbers, NumPy arrays, and `Record` for instances of the few known classes.
@@ -226,16 +226,14 @@ def load_pickle(path: Path, most_bytes: int = MOST_BYTES) -> Any:
     """
     try:
         size = path.stat().st_size
-        if size > most_bytes:
-            raise InputError(
-                f"{path} has {size} bytes, more than the {most_bytes} that are read: is it the right file?"
-            )
+        if size > max_bytes:
+            raise InputError(f"{path} has {size} bytes, more than the {max_bytes} that are read: is it the right file?")
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): give the path of a pickle") from None
     try:
         found = _Unpickler(io.BytesIO(content), encoding="latin1").load()
-        if _unfold(found, {}, DEEPEST) > MOST_UNFOLDED * len(content) + ALWAYS_UNFOLDED:
+        if _unfold(found, {}, MAX_DEPTH) > MAX_UNFOLDED * len(content) + MIN_UNFOLDED:
             raise pickle.UnpicklingError("it holds the same lists over and over")
         return found
     except _Refused as error:
@@ -249,8 +247,8 @@ def load_pickle(path: Path, most_bytes: int = MOST_BYTES) -> Any:
         raise InputError(f"{path} is not a whole pickle of plain data ({reason}): copy it again") from None
 
 
-def _unfold(value: Any, known: dict[int, int], deepest: int) -> int:
-    """How many values, letters and bytes of arrays there are; what is held in several places counts in each of them."""
+def _unfold(value: Any, known: dict[int, int], max_depth: int) -> int:
+    """Counts values, letters and bytes of arrays; an object that several containers hold counts in each of them."""
     if isinstance(value, float | int):  # Most are.
         return 1
     inside: Collection[Any] = ()
@@ -265,7 +263,7 @@ def _unfold(value: Any, known: dict[int, int], deepest: int) -> int:
     else:
         return 1 + len(value) if isinstance(value, str | bytes | bytearray) else 1
     if id(value) not in known:
-        if not deepest:
+        if not max_depth:
             raise pickle.UnpicklingError("its lists are too deep in each other")
-        known[id(value)] = own + sum(_unfold(one, known, deepest - 1) for one in inside)
+        known[id(value)] = own + sum(_unfold(member, known, max_depth - 1) for member in inside)
     return known[id(value)]

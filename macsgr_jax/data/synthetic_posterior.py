@@ -37,17 +37,19 @@ def exact_posterior(
     modalities: Sequence[str] = ("text", "audio"),
     context: bool = True,
 ) -> np.ndarray:
-    """Probability of each emotion given the measured features and the turns: the best that any classifier can know.
+    """Computes the probability of each emotion given the measured features and the speakers.
+
+    No classifier can know more than this posterior.
 
     Args:
-        corpus: of `generate`.
-        settings: those it was generated with.
-        modalities: those that are looked at; any subset of text and audio.
-        context: the whole dialogue is looked at (forward-backward over the 36 pairs of emotions); otherwise each
+        corpus: a corpus of `generate`.
+        settings: the settings that it was generated with.
+        modalities: the modalities that are observed, any subset of text and audio.
+        context: whether the whole dialogue is observed (forward-backward over the 36 pairs of emotions), or each
             utterance alone, with the marginal m as prior.
 
     Returns:
-        f64[U, 6], rows sum to one.
+        f64[U, 6], whose rows sum to one.
 
     Raises:
         InputError: a modality is unknown, or the corpus is not of this model.
@@ -63,17 +65,18 @@ def exact_posterior(
 
 
 def best_scores(corpus: Corpus, split: str = "test", settings: SyntheticSettings = DEFAULTS) -> dict[str, Score]:
-    """What the exact posterior's most probable emotions score on a split.
+    """Computes the scores of the most probable emotions of the exact posterior on a split.
 
     No classifier has a higher accuracy on average over corpora; on one corpus of finite size luck can exceed it.
 
     Args:
-        corpus: of `generate`.
+        corpus: a corpus of `generate`.
         split: train, validation or test.
-        settings: those it was generated with.
+        settings: the settings that the corpus was generated with.
 
     Returns:
-        Score of: both (modalities, in context), no_context (both, each utterance alone), text and audio (in context).
+        The scores of both (modalities in context), no_context (both, each utterance alone), text and audio (each in
+        context).
     """
     rows, everything = corpus.utterances_of(split), tuple(FEATURE_SETS)
     views = {"both": everything, "no_context": everything, "text": ("text",), "audio": ("audio",)}
@@ -89,7 +92,7 @@ def _score(labels: np.ndarray, predictions: np.ndarray) -> Score:
 
 
 def _log_likelihood(corpus: Corpus, modality: str, means: np.ndarray, settings: SyntheticSettings) -> np.ndarray:
-    """f64[U, 6]: log p(x | emotion) of one modality, the scale summed out."""
+    """Returns f64[U, 6], log p(x | emotion) of one modality, with the scale summed out."""
     name = FEATURE_SETS[modality]
     if name not in corpus.features or corpus.features[name].shape[1] != means.shape[1]:
         wanted = f"feature set {name} of {means.shape[1]} features"
@@ -104,23 +107,23 @@ def _log_likelihood(corpus: Corpus, modality: str, means: np.ndarray, settings: 
 
 
 def _smooth(corpus: Corpus, likelihood: np.ndarray, settings: SyntheticSettings) -> np.ndarray:
-    """f64[U, 6], rows proportional to the posterior: forward-backward over pairs of emotions, all dialogues at once."""
+    """Returns f64[U, 6], rows proportional to the posterior, by forward-backward over pairs of emotions."""
     transition, before = transition_table(settings), marginal(settings)
     starts, lengths, count = corpus.offsets[:-1], corpus.lengths, len(EMOTIONS)
-    active = [np.flatnonzero(lengths > turn) for turn in range(lengths.max())]
+    active = [np.flatnonzero(lengths > position) for position in range(lengths.max())]
     swapped = corpus.speakers != np.repeat(corpus.speakers[starts], lengths)
     forward = np.empty((corpus.num_utterances, count, count))  # [own, listener's], each after its own utterance
     state = np.tile(np.multiply.outer(before, before), (corpus.num_dialogues, 1, 1))  # [first speaker's, the other's]
-    for turn, dialogues in enumerate(active):
-        rows = starts[dialogues] + turn
+    for position, dialogues in enumerate(active):
+        rows = starts[dialogues] + position
         before = _orient(state[dialogues], swapped[rows])
         after = np.einsum("dwo,won->dno", before, transition) * likelihood[rows][:, :, None]
         forward[rows] = after / after.sum(axis=(1, 2), keepdims=True)
         state[dialogues] = _orient(forward[rows], swapped[rows])
     joint = np.empty((corpus.num_utterances, count))
     future = np.ones((corpus.num_dialogues, count, count))
-    for turn, dialogues in reversed(list(enumerate(active))):
-        rows = starts[dialogues] + turn
+    for position, dialogues in reversed(list(enumerate(active))):
+        rows = starts[dialogues] + position
         after = _orient(future[dialogues], swapped[rows])
         joint[rows] = np.sum(forward[rows] * after, axis=2)
         before = np.einsum("dno,won->dwo", after * likelihood[rows][:, :, None], transition)
@@ -129,5 +132,5 @@ def _smooth(corpus: Corpus, likelihood: np.ndarray, settings: SyntheticSettings)
 
 
 def _orient(pairs: np.ndarray, swapped: np.ndarray) -> np.ndarray:
-    """f64[d, 6, 6], transposed where `swapped`, bool[d]."""
+    """Transposes f64[d, 6, 6] where `swapped`, bool[d]."""
     return np.where(swapped[:, None, None], pairs.transpose(0, 2, 1), pairs)

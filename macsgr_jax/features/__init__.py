@@ -1,1 +1,1 @@
-"""Features from raw material: from what was said and how it sounded to the arrays of a corpus."""
+"""Feature extraction: from texts and recordings to the arrays of a corpus."""

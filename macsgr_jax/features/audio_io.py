@@ -1,4 +1,4 @@
-"""Sound files of any kind as samples: by libsndfile what it reads, the sound of everything else by ffmpeg."""
+"""Reads audio and video files as samples: with libsndfile where it can, and otherwise with ffmpeg."""
 
 import subprocess
 import tempfile
@@ -11,22 +11,22 @@ import numpy as np
 from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.errors import InputError
 
-# Of what ffmpeg decodes; openSMILE's features look no higher.
+# The rate at which ffmpeg decodes; openSMILE's features need no higher one.
 FFMPEG_RATE = 16_000
-FFMPEG_BYTES = 4  # A sample, as a float32.
+FFMPEG_BYTES = 4  # Per sample, a float32.
 CHUNK = 1 << 20
 # Recordings and their annotations rarely agree to the sample.
 TOLERANCE = 0.05
 
 
 def read_clip(clip: Clip) -> tuple[np.ndarray, int]:
-    """The samples of a stretch of a recording.
+    """Reads the samples of a stretch of a recording.
 
     Args:
-        clip: where it is.
+        clip: the stretch.
 
     Returns:
-        f32[channels, samples] between -1 and 1, and samples a second.
+        f32[channels, samples] between -1 and 1, and the number of samples per second.
 
     Raises:
         InputError: the file is missing or cannot be read.
@@ -45,7 +45,7 @@ def read_clip(clip: Clip) -> tuple[np.ndarray, int]:
 
 
 def measure_seconds(path: Path) -> float:
-    """How long a recording is, in seconds.
+    """Returns the length of a recording in seconds.
 
     Raises:
         InputError: the file is missing or cannot be read.
@@ -59,36 +59,36 @@ def measure_seconds(path: Path) -> float:
         return sum(map(len, _decode_by_ffmpeg(Clip(path)))) / FFMPEG_BYTES / FFMPEG_RATE
 
 
-def check_inside(clips: Sequence[Clip | None], places: Sequence[str]) -> None:
-    """See that stretches lie inside their recordings, whose lengths are looked up once each.
+def check_inside(clips: Sequence[Clip | None], where: Sequence[str]) -> None:
+    """Checks that clips lie inside their recordings, whose lengths are looked up once each.
 
     Args:
-        clips: U of them; None where there is no sound, and those without an end lie inside whatever there is.
-        places: U of them, row and utterance, for the message.
+        clips: U clips; None where there is no audio. A clip without an end always lies inside.
+        where: U descriptions of row and utterance, for the message.
 
     Raises:
-        InputError: one ends after its recording's end, or a recording cannot be read.
+        InputError: a clip ends after the end of its recording, or a recording cannot be read.
     """
     seconds: dict[Path, float] = {}
-    for clip, place in zip(clips, places, strict=True):
+    for clip, row in zip(clips, where, strict=True):
         if clip is None or clip.end is None:
             continue
         if clip.path not in seconds:
             seconds[clip.path] = measure_seconds(clip.path)
         if clip.end > seconds[clip.path] + TOLERANCE:
             raise InputError(
-                f"{place}: it ends at {clip.end:.2f} s, but {clip.path} is {seconds[clip.path]:.2f} s long: correct the"
+                f"{row}: it ends at {clip.end:.2f} s, but {clip.path} is {seconds[clip.path]:.2f} s long: correct the"
                 " times, which are seconds from the beginning of the recording"
             )
 
 
 def _decode_by_ffmpeg(clip: Clip) -> Iterator[bytes]:
-    """f32[samples] at FFMPEG_RATE, one channel, bit by bit: an hour of it has 230 MB."""
+    """Yields f32[samples] at FFMPEG_RATE, one channel, in chunks: an hour of audio has 230 MB."""
     try:
         import imageio_ffmpeg
     except ImportError:
         raise InputError(
-            f"{clip.path} is no sound file that libsndfile knows: convert it to wav, or `pip install imageio-ffmpeg`"
+            f"{clip.path} is no audio file that libsndfile knows: convert it to wav, or `pip install imageio-ffmpeg`"
         ) from None
     span = ["-ss", str(clip.start), *([] if clip.end is None else ["-to", str(clip.end)])]
     form = ["-vn", "-ac", "1", "-ar", str(FFMPEG_RATE), "-f", "f32le", "-"]
@@ -104,12 +104,12 @@ def _decode_by_ffmpeg(clip: Clip) -> Iterator[bytes]:
             complaints.seek(0)
             lines = complaints.read().decode(errors="replace").strip().splitlines()
             reason = lines[-1][:200] if lines else "nothing in it"
-            raise InputError(f"{clip.path} cannot be read as sound ({reason}): convert it to wav")
+            raise InputError(f"{clip.path} cannot be read as audio ({reason}): convert it to wav")
 
 
 def _import_soundfile() -> Any:
     try:
         import soundfile
     except ImportError:
-        raise InputError("sound needs the package soundfile: pip install 'macsgr-jax[features]'") from None
+        raise InputError("audio needs the package soundfile: pip install 'macsgr-jax[features]'") from None
     return soundfile

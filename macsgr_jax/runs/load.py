@@ -15,7 +15,7 @@ from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.data.standardize import Standardizer, standardize
 from macsgr_jax.errors import InputError
-from macsgr_jax.features.registry import SENTENCES, check_extractor
+from macsgr_jax.features.registry import TEXT_SENTENCE, check_extractor
 from macsgr_jax.inference.predictor import Predictor, Turns, Window, make_batch
 from macsgr_jax.models import build_network
 from macsgr_jax.overrides import from_json
@@ -177,8 +177,8 @@ def load_model(
     checkpoints = open_checkpoints(run)
     folder, config, standardizer = checkpoints.folder, checkpoints.config, checkpoints.standardizer
     extractors = _choose_extractors(run, standardizer, load_extractors(folder))
-    if sentence_model and SENTENCES in extractors:
-        extractors[SENTENCES] = Extractor(extractors[SENTENCES].description | {"model": sentence_model})
+    if sentence_model and TEXT_SENTENCE in extractors:
+        extractors[TEXT_SENTENCE] = Extractor(extractors[TEXT_SENTENCE].description | {"model": sentence_model})
     seeds = checkpoints.seeds if seed is None else (seed,)
     params = [load_weights(checkpoints, one)[0] for one in seeds]
     temperatures = read_temperatures(checkpoints, seeds)

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from macsgr_jax.data.corpus import Corpus
-from macsgr_jax.data.transcript import Conversation, Transcript, Turn, check_recording, to_corpus
-from macsgr_jax.data.transcript_table import Row
+from macsgr_jax.data.dialogue import Dialogue, Utterance
+from macsgr_jax.data.transcript import Transcript, check_recording, to_corpus
+from macsgr_jax.data.transcripts.row import Row
 from macsgr_jax.errors import InputError
 from macsgr_jax.features.audio_io import check_inside
 from macsgr_jax.features.opensmile import SETS
@@ -35,7 +36,7 @@ class PredictedConversation(NamedTuple):
 
 def predict_conversations(
     model: Model,
-    conversations: Sequence[Conversation],
+    conversations: Sequence[Dialogue],
     *,
     jobs: int = 1,
     on_utterance: Callable[[], None] = lambda: None,
@@ -54,15 +55,15 @@ def predict_conversations(
     Raises:
         InputError: an utterance lies outside its recording, or its label is unknown to the networks.
     """
-    check_turns(model, [turn for conversation in conversations for turn in conversation.turns])
+    check_turns(model, [turn for conversation in conversations for turn in conversation.utterances])
     for conversation in conversations:
         corpus = extract_features(model, conversation, jobs, on_utterance)
         turns = standardize_turns(model, corpus)
-        ids = [turn.id for turn in conversation.turns]
+        ids = [turn.id for turn in conversation.utterances]
         records = [
             describe_prediction(model, conversation.name, turn, prediction, ids, _available(turns.available, row))
             for row, (turn, prediction) in enumerate(
-                zip(conversation.turns, model.predictor.predict(turns), strict=True)
+                zip(conversation.utterances, model.predictor.predict(turns), strict=True)
             )
         ]
         yield PredictedConversation(conversation.name, records, corpus.notices)
@@ -100,7 +101,7 @@ def predict_stream(
     for row in rows:
         turn = transcript.read(row)
         check_turns(model, [turn])
-        conversation = Conversation("follow", Path("standard input"), (turn,))
+        conversation = Dialogue("follow", (turn,))
         corpus = extract_features(model, conversation, jobs=1)
         for notice in corpus.notices if turn.clip else ():  # Audio that was given, and cannot be used.
             on_notice(f"utterance {turn.id}: {notice}")
@@ -111,7 +112,7 @@ def predict_stream(
         yield describe_prediction(model, conversation.name, turn, prediction, ids, _available(one.available, 0))
 
 
-def check_turns(model: Model, turns: Sequence[Turn]) -> None:
+def check_turns(model: Model, turns: Sequence[Utterance]) -> None:
     """Checks that utterances lie inside their recordings, and that their labels are known to the networks.
 
     Raises:
@@ -119,13 +120,13 @@ def check_turns(model: Model, turns: Sequence[Turn]) -> None:
     """
     for turn in turns:
         if turn.label and turn.label not in model.label_names:
-            raise InputError(f"{turn.place}: its label is {turn.label!r}, none of {', '.join(model.label_names)}")
+            raise InputError(f"{turn.where}: its label is {turn.label!r}, none of {', '.join(model.label_names)}")
     if any(name in SETS for name in model.extractors):
-        check_inside([turn.clip for turn in turns], [turn.place for turn in turns])
+        check_inside([turn.clip for turn in turns], [turn.where for turn in turns])
 
 
 def extract_features(
-    model: Model, conversation: Conversation, jobs: int, on_utterance: Callable[[], None] = lambda: None
+    model: Model, conversation: Dialogue, jobs: int, on_utterance: Callable[[], None] = lambda: None
 ) -> Corpus:
     """Extracts the features that the networks read; returns the conversation as a corpus of one dialogue.
 
@@ -133,13 +134,13 @@ def extract_features(
         InputError: a feature set cannot be made.
     """
     corpus = to_corpus([conversation], model.label_names)
-    texts, clips = [turn.text for turn in conversation.turns], [turn.clip for turn in conversation.turns]
+    texts, clips = [turn.text for turn in conversation.utterances], [turn.clip for turn in conversation.utterances]
     made = apply_extractors(model.extractors, texts, clips, jobs, on_utterance)
     return dataclasses.replace(corpus, features=made.features, measured=made.measured, notices=made.notices)
 
 
 def describe_prediction(
-    model: Model, name: str, turn: Turn, prediction: Prediction, ids: Sequence[str], available: dict[str, bool]
+    model: Model, name: str, turn: Utterance, prediction: Prediction, ids: Sequence[str], available: dict[str, bool]
 ) -> dict[str, Any]:
     """Returns the record of an utterance, as plain values.
 

@@ -128,7 +128,7 @@ def describe_network(prepared: PreparedCorpus, config: Config, results: list[See
             "rows_per_step": prepared.rows_per_step,
             "slots_per_row": prepared.training_slots,
             "steps_per_epoch": prepared.steps_per_epoch,
-            "padding_share": prepared.padding_share(),
+            "padding_share": prepared.padding_fraction(),
         },
         "seeds": [dataclasses.asdict(result) for result in results],
         "summary": summarize_seeds(results),

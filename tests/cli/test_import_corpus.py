@@ -89,8 +89,8 @@ def no_test(folder: Path) -> None:
             ("--features", "audio_egemaps"),
             r"c\.csv: row 3, utterance 001: it ends at 1\.50 s, but .*c\.wav is 1\.00 s long",
         ),
-        (lambda _: None, ("--features", "text_bert"), "--features: there is no feature set 'text_bert' to make"),
-        (lambda _: None, ("--folds", "x.json"), "--folds is for cmu, not for conversations"),
+        (lambda _: None, ("--features", "text_bert"), "there is no feature set 'text_bert' to make"),
+        (lambda _: None, ("--folds", "x.json"), "folds is for cmu, not for conversations"),
     ],
 )
 def test_conversations_that_cannot_be_learned_from(
@@ -159,4 +159,4 @@ def test_a_corpus_does_not_get_what_it_has_already(tmp_path: Path, capsys: pytes
     assert run("corpus", before, after, "--features", "text_use") == 2
     assert "has no texts: text_use needs them" in capsys.readouterr().err and not after.exists()
     assert run("corpus", before, after, "--features", "audio_egemaps") == 2
-    assert "comes without sound: audio_egemaps needs it" in capsys.readouterr().err and not after.exists()
+    assert "comes without audio: audio_egemaps needs it" in capsys.readouterr().err and not after.exists()

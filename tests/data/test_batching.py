@@ -14,7 +14,7 @@ from macsgr_jax.data.batching import (
     index_rows,
     order_by_length,
     pack_dialogues,
-    padding_share,
+    padding_fraction,
     sample_utterances,
     shorten,
 )
@@ -137,9 +137,9 @@ def test_index_rows_by_hand() -> None:
     assert index.tolist() == [[2, 3, 4, 5, -1], [0, 1, -1, -1, -1], [-1] * 5]
 
 
-def test_padding_share_by_hand() -> None:
-    assert padding_share(np.array([[[0, 1, 2, -1], [3, -1, -1, -1]]])) == 0.5
-    assert padding_share(np.array([[[0, 1]]])) == 0.0
+def test_padding_fraction_by_hand() -> None:
+    assert padding_fraction(np.array([[[0, 1, 2, -1], [3, -1, -1, -1]]])) == 0.5
+    assert padding_fraction(np.array([[[0, 1]]])) == 0.0
 
 
 def test_rows_per_step_hold_the_slots_of_the_average_dialogues() -> None:

@@ -174,7 +174,7 @@ def test_batches_follow_the_average_training_dialogue() -> None:
     corpus = make_corpus(lengths=(2, 4, 9, 9), splits=("train", "train", "validation", "test"))
     prepared = prepare(corpus, override(Config(), ["train.dialogues_per_step=6", *WHOLE]))
     assert (prepared.rows_per_step, prepared.steps_per_epoch) == (2, 1)
-    assert prepared.padding_share() == pytest.approx(1 - 6 / 18)
+    assert prepared.padding_fraction() == pytest.approx(1 - 6 / 18)
 
 
 def test_rows_too_short_for_a_dialogue_are_refused() -> None:
@@ -216,4 +216,4 @@ def test_utterance_dropout_thins_training_and_nothing_else() -> None:
     assert len({tuple(np.sort(rows[rows >= 0])) for rows in epochs}) > 10
     tested = thinned.evaluation_rows("test")
     assert tested[tested >= 0].tolist() == corpus.utterances_of("test").tolist()
-    assert thinned.padding_share() == pytest.approx(1 - 7 / np.prod(epochs[0].shape))
+    assert thinned.padding_fraction() == pytest.approx(1 - 7 / np.prod(epochs[0].shape))

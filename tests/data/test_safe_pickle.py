@@ -193,4 +193,4 @@ def test_files_that_are_missing_or_too_large(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing.pkl cannot be read \(No such file or directory\)"):
         load_pickle(tmp_path / "nothing.pkl")
     with pytest.raises(InputError, match="has 100 bytes, more than the 99 that are read"):
-        load_pickle(write(tmp_path, b"x" * 100), most_bytes=99)
+        load_pickle(write(tmp_path, b"x" * 100), max_bytes=99)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from macsgr_jax.data.corpus import Corpus, choose_features
+from macsgr_jax.data.dialogue import Dialogue, Utterance
 from macsgr_jax.data.standardize import Standardizer, fit_standardizer, standardize
 from macsgr_jax.errors import InputError
 
@@ -14,21 +15,13 @@ def make_corpus(features: dict[str, np.ndarray], train: int, measured: dict[str,
     """One training dialogue of `train` utterances and one test dialogue of the rest."""
     size = len(next(iter(features.values())))
     masks = {name: np.ones(values.shape, bool) for name, values in features.items()} | (measured or {})
-    return Corpus(
-        name="tiny",
+    utterances = [Utterance(id=f"u{row}", speaker="Ann", label="calm") for row in range(size)]
+    return Corpus.from_dialogues(
+        "tiny",
+        [Dialogue("first", utterances[:train], "train"), Dialogue("second", utterances[train:], "test")],
+        ("calm",),
         features={name: np.where(masks[name], values, 0).astype(np.float32) for name, values in features.items()},
         measured=masks,
-        labels=np.zeros(size, np.int32),
-        label_names=("calm",),
-        speakers=np.zeros(size, np.int32),
-        speaker_names=("Ann",),
-        offsets=np.array([0, train, size]),
-        dialogue_names=("first", "second"),
-        split=np.array([0, 2], np.int8),
-        utterance_ids=tuple(f"u{row}" for row in range(size)),
-        texts=None,
-        notices=(),
-        sha256="",
     )
 
 

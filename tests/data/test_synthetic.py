@@ -44,7 +44,7 @@ def test_transitions_happen_as_often_as_documented(large: Corpus) -> None:
 
 
 def test_every_utterance_has_the_marginal_from_the_first_on() -> None:
-    settings = SyntheticSettings(shortest=1, longest=3, inertia=0.7, contagion=0.28, base=LOPSIDED)
+    settings = SyntheticSettings(min_length=1, max_length=3, inertia=0.7, contagion=0.28, base=LOPSIDED)
     corpus, expected = generate(6000, settings=settings), unchanged(settings)
     np.testing.assert_allclose(marginal(settings), expected, rtol=0, atol=1e-12)
     for rows in (corpus.offsets[:-1], corpus.offsets[1:][corpus.lengths > 1] - 1):
@@ -181,8 +181,8 @@ def test_linear_classifier_comes_close_to_the_best_without_context(default: Corp
         ({"inertia": -0.1}, "inertia is -0.1"),
         ({"contagion": -0.1}, "contagion is -0.1"),
         ({"change_speaker": 1.5}, "change_speaker is 1.5"),
-        ({"shortest": 0}, "shortest is 0"),
-        ({"shortest": 41}, "shortest is 41"),
+        ({"min_length": 0}, "min_length is 0"),
+        ({"min_length": 41}, "min_length is 41"),
         ({"sizes": (24, 5)}, "sizes is"),
         ({"noise_scales": (0.0, 1.0, 1.5)}, "noise_scales is"),
         ({"scale_prior": (0.5, 0.5)}, "scale_prior is"),

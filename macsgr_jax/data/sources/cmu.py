@@ -10,144 +10,139 @@ References:
 import hashlib
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from macsgr_jax.data.corpus import MODALITIES, SPLITS, Corpus
-from macsgr_jax.data.sources.build import decode_text, read_bytes
+from macsgr_jax.data.dialogue import Dialogue, Utterance
+from macsgr_jax.data.sources.build import ImportedCorpus, decode_text, read_bytes
 from macsgr_jax.data.sources.cmu_csd import open_sequence
 from macsgr_jax.errors import InputError
 
 LABEL_NAMES = ("negative", "positive")
-STRONGEST = 3.0  # Sentiment is between this and its negative.
+MAX_SENTIMENT = 3.0  # Sentiment is between this and its negative.
 TOLERANCE = 1e-5  # Seconds; a row that shares no more with a segment only touches it.
 
 # Names of a fold, as people and the SDK's own lists write them.
 FOLD = re.compile(r"(?:standard_)?(train|training|validation|valid|val|dev|test)(?:_fold)?", re.IGNORECASE)
 FOLD_SPLITS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "dev": 1, "test": 2}
 
-# Without folds, the first of these shares of the videos are for training, the next for validation.
-SHARES = (0.7, 0.1)
-
-
-class CmuRelease(NamedTuple):
-    """What the files hold.
-
-    Attributes:
-        corpus: a dialogue a video, an utterance a segment.
-        sentiment: f32[U], from -3 to 3; its sign is the label, and the utterances of 0 are positive.
-    """
-
-    corpus: Corpus
-    sentiment: np.ndarray
+# Without folds, these fractions of the videos are for training and for validation.
+FRACTIONS = (0.7, 0.1)
 
 
 class _Segment(NamedTuple):
-    """A stretch of a video that was annotated.
+    """An annotated stretch of a video.
 
     Attributes:
         video: its id.
         start: seconds.
-        place: its number in the SDK, the row in the file of labels.
+        number: its number in the SDK, the row in the file of labels.
         end: seconds.
         sentiment: from -3 to 3.
     """
 
     video: str
     start: float
-    place: int
+    number: int
     end: float
     sentiment: float
 
 
-def read_cmu(labels: Path, features: dict[str, Path], folds: Path | None, name: str) -> CmuRelease:
-    """A corpus of sentiment from computational sequences.
+def read_cmu(labels: Path, sequences: Mapping[str, Path], folds: Path | None = None, name: str = "") -> ImportedCorpus:
+    """Reads a corpus of sentiment from computational sequences.
 
     Args:
         labels: a .csd file whose segments have their sentiment in the first column: CMU_MOSI_Opinion_Labels.csd or
             CMU_MOSEI_Labels.csd.
-        features: feature set, such as text_glove -> .csd file. An utterance gets the mean and the deviation of the
-            rows that overlap with its segment, one after the other; numbers that are not finite are left out.
+        sequences: feature set, such as text_glove -> .csd file. An utterance gets the mean and the
+            deviation of the rows that overlap with its segment, one after the other; numbers that are not finite are
+            left out.
         folds: a file with the names train, validation and test, each followed by ids of videos, as JSON, as plain text,
             or as the Python lists of the SDK, which are not run; None divides the videos by their ids.
-        name: of the corpus.
+        name: the name of the corpus; by default the stem of the file of labels.
 
     Returns:
-        The corpus, segments in order of time, without texts, and the sentiment of its utterances. Videos in no fold are
-        left out.
+        The corpus, one dialogue per video and one utterance per segment in order of time, without texts; and as
+        an extra array `sentiment`, f32[U] from -3 to 3, whose sign is the label, 0 being
+        positive. Videos in no fold are left out.
 
     Raises:
         InputError: a file cannot be understood, or the folds do not fit the labels.
     """
-    _check_names(features)
+    _check_names(sequences)
     segments = _read_segments(labels)
-    videos = sorted({one.video for one in segments})
+    videos = sorted({segment.video for segment in segments})
     notices: list[str] = []
     split = _divide(videos, notices) if folds is None else _read_folds(folds, videos, notices)
-    segments = [one for one in segments if one.video in split]
-    videos = sorted(split)
-    pooled = {key: _pool(path, segments) for key, path in features.items()}
-    sentiment = np.array([one.sentiment for one in segments], np.float32)
-    numbers = {video: place for place, video in enumerate(videos)}
-    dialogue = np.array([numbers[one.video] for one in segments], np.int32)
+    segments = [segment for segment in segments if segment.video in split]
+    pooled = {key: _pool(path, segments) for key, path in sequences.items()}
+    sentiment = np.array([segment.sentiment for segment in segments], np.float32)
     digest = hashlib.sha256(sentiment.tobytes())
     for values, _ in pooled.values():
         digest.update(values.tobytes())
-    corpus = Corpus(
-        name=name,
+    corpus = Corpus.from_dialogues(
+        name or labels.stem.lower(),
+        [
+            Dialogue(video, [_make_utterance(segment) for segment in group], SPLITS[split[video]])
+            for video, group in itertools.groupby(segments, lambda segment: segment.video)
+        ],
+        LABEL_NAMES,
         features={key: values for key, (values, _) in pooled.items()},
         measured={key: measured for key, (_, measured) in pooled.items()},
-        labels=(sentiment >= 0).astype(np.int32),
-        label_names=LABEL_NAMES,
-        speakers=dialogue,
-        speaker_names=tuple(videos),
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(dialogue))]),
-        dialogue_names=tuple(videos),
-        split=np.array([split[video] for video in videos], np.int8),
-        utterance_ids=tuple(f"{one.video}[{one.place}]" for one in segments),
-        texts=None,
-        notices=tuple(notices),
+        notices=notices,
         sha256=digest.hexdigest(),
     )
-    return CmuRelease(corpus, sentiment)
+    return ImportedCorpus(corpus, extra_arrays={"sentiment": sentiment})
 
 
-def _check_names(features: dict[str, Path]) -> None:
-    for key in features:
+def _make_utterance(segment: _Segment) -> Utterance:
+    """Makes an utterance of a monologue, whose speaker is the video."""
+    return Utterance(
+        id=f"{segment.video}[{segment.number}]",
+        speaker=segment.video,
+        label=LABEL_NAMES[int(segment.sentiment >= 0)],
+        start=segment.start,
+        end=segment.end,
+    )
+
+
+def _check_names(feature_sets: Iterable[str]) -> None:
+    for key in feature_sets:
         modality, _, rest = key.partition("_")
         if modality not in MODALITIES or not rest or key.endswith(("_mask", "_names")):
-            beginnings = ", ".join(f"{one}_" for one in MODALITIES)
+            beginnings = ", ".join(f"{modality}_" for modality in MODALITIES)
             advice = f"begin it with one of {beginnings}, and do not end it in _mask or _names"
             raise InputError(f"a feature set cannot be named {key!r}: {advice}")
 
 
 def _read_segments(path: Path) -> list[_Segment]:
-    """The segments of all videos, in order of time."""
+    """Returns the segments of all videos, sorted by video and time."""
     segments: dict[tuple[str, int], _Segment] = {}
     with open_sequence(path) as sequence:
         for video in sequence.videos:
-            for values, (start, end), place in zip(*sequence.read(video), strict=True):
-                where = f"{video}[{place}]"
-                if not abs(values[0]) <= STRONGEST:
+            for values, (start, end), number in zip(*sequence.read(video), strict=True):
+                where = f"{video}[{number}]"
+                if not abs(values[0]) <= MAX_SENTIMENT:
                     raise InputError(f"{path}: the sentiment of {where} is {values[0]:g}, not between -3 and 3")
-                if (video, place) in segments:
+                if (video, number) in segments:
                     raise InputError(f"{path} has {where} for the second time: copy or download the file again")
-                segments[video, place] = _Segment(video, float(start), int(place), float(end), float(values[0]))
+                segments[video, number] = _Segment(video, float(start), int(number), float(end), float(values[0]))
     if not segments:
         raise InputError(f"{path} has no segment: copy or download the file again")
     return sorted(segments.values())
 
 
 def _divide(videos: Sequence[str], notices: list[str]) -> dict[str, int]:
-    """Video -> split, in the order of a hash of the ids: the same everywhere."""
+    """Returns video -> split, divided in the order of a hash of the ids, which is the same everywhere."""
     count = len(videos)
     if count < len(SPLITS):
         raise InputError(f"{count} videos are too few for training, validation and test: give folds")
-    train = min(max(round(SHARES[0] * count), 1), count - 2)
-    held_out = min(max(round(SHARES[1] * count), 1), count - 1 - train)
+    train = min(max(round(FRACTIONS[0] * count), 1), count - 2)
+    held_out = min(max(round(FRACTIONS[1] * count), 1), count - 1 - train)
     sizes = (train, held_out, count - train - held_out)
     shown = f"{sizes[0]}, {sizes[1]} and {sizes[2]} videos"
     notices.append(f"No folds were given: {shown} for train, validation and test, not those of published scores.")
@@ -156,11 +151,11 @@ def _divide(videos: Sequence[str], notices: list[str]) -> dict[str, int]:
 
 
 def _read_folds(path: Path, videos: Sequence[str], notices: list[str]) -> dict[str, int]:
-    """Video -> split, of the videos that have labels."""
+    """Returns video -> split, of the videos that have labels."""
     listed = _parse_folds(path, decode_text(read_bytes(path, "give a file with the ids of the videos of each fold")))
     known = set(videos)
-    for place, split in enumerate(SPLITS):
-        ids = [video for video, code in listed.items() if code == place]
+    for index, split in enumerate(SPLITS):
+        ids = [video for video, code in listed.items() if code == index]
         if not ids and split != "validation":
             raise InputError(f"{path} lists no video for {split}: write {split}, then the ids of its videos")
         if ids and not known & set(ids):
@@ -175,7 +170,7 @@ def _read_folds(path: Path, videos: Sequence[str], notices: list[str]) -> dict[s
 
 
 def _parse_folds(path: Path, content: str) -> dict[str, int]:
-    """Video -> split: whatever stands between them, each id belongs to the name of a fold before it."""
+    """Returns video -> split: each id belongs to the last name of a fold before it, whatever stands between them."""
     listed: dict[str, int] = {}
     split: int | None = None
     for word in re.findall(r"[\w-]+", re.sub(r"#.*", "", content)):
@@ -190,17 +185,17 @@ def _parse_folds(path: Path, content: str) -> dict[str, int]:
 
 
 def _pool(path: Path, segments: Sequence[_Segment]) -> tuple[np.ndarray, np.ndarray]:
-    """f32[U, 2 D] mean and deviation of the rows of each segment, and bool[U, 2 D] whether there was a number."""
+    """Returns f32[U, 2 D], mean and deviation of the rows of each segment, and bool[U, 2 D], where there was any."""
     found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     with open_sequence(path) as sequence:
-        there = set(sequence.videos)
+        known = set(sequence.videos)
         for video, group in itertools.groupby(enumerate(segments), lambda item: item[1].video):
-            if video not in there:
+            if video not in known:
                 continue
             rows = sequence.read(video)
             begins, ends = rows.intervals.T
-            for row, one in group:
-                overlaps = (begins < one.end - TOLERANCE) & (ends > one.start + TOLERANCE)
+            for row, segment in group:
+                overlaps = (begins < segment.end - TOLERANCE) & (ends > segment.start + TOLERANCE)
                 found[row] = _summarize(rows.features[overlaps])
     if not found:
         raise InputError(f"{path} has none of the videos that have labels: give the files of one corpus")
@@ -212,7 +207,7 @@ def _pool(path: Path, segments: Sequence[_Segment]) -> tuple[np.ndarray, np.ndar
 
 
 def _summarize(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each column, f32[2 D], over what is a number; bool[2 D] whether anything was."""
+    """Returns mean and deviation of the finite numbers of each column, f32[2 D], and bool[2 D], where there was any."""
     usable = np.abs(rows) <= np.finfo(np.float32).max
     counts = usable.sum(axis=0)
     means = np.where(usable, rows, 0.0).sum(axis=0) / np.maximum(counts, 1)

@@ -1,6 +1,6 @@
-"""Computational sequences of the CMU Multimodal SDK: HDF5 files that hold rows with a beginning and an end a video.
+"""Computational sequences of the CMU Multimodal SDK: HDF5 files of rows with a start and an end for each video.
 
-A file has one group, named after the sequence, in it `data`, in that a group a video with `features` [n, D] and
+A file has one group, named after the sequence. It holds `data`, with one group per video of `features` [n, D] and
 `intervals` [n, 2]. In files that were aligned a video is in pieces, `video[0]`, `video[1]` and so on.
 
 Reference:
@@ -19,26 +19,26 @@ import numpy as np
 from macsgr_jax.errors import InputError
 
 PIECE = re.compile(r"(.+)\[(\d+)\]")
-WHOLE = -1  # Stands for the number of a piece where a video is not in pieces.
+WHOLE = -1  # The number of the piece where a video is not in pieces.
 AGAIN = "copy or download the file again"
 
 
 class Rows(NamedTuple):
-    """What a sequence says of a video.
+    """The rows of one video.
 
     Attributes:
-        features: f64[n, D].
-        intervals: f64[n, 2], seconds.
-        places: i64[n], the row, or the number of the piece in which it is.
+        features: f64[n, D], the values of each row.
+        intervals: f64[n, 2], the start and end of each row in seconds.
+        numbers: i64[n], the index of each row, or the number of its piece.
     """
 
     features: np.ndarray
     intervals: np.ndarray
-    places: np.ndarray
+    numbers: np.ndarray
 
 
 class ComputationalSequence:
-    """An open file; what is in it is read when it is asked for, since some hold gigabytes."""
+    """An open file, whose videos are read one by one, since some files hold gigabytes."""
 
     def __init__(self, path: Path, data: Any) -> None:
         self.path = path
@@ -52,11 +52,17 @@ class ComputationalSequence:
 
     @property
     def videos(self) -> tuple[str, ...]:
-        """Of which there is something."""
+        """The videos that have rows."""
         return tuple(self._pieces)
 
     def read(self, video: str) -> Rows:
-        """All of one of the videos.
+        """Reads all rows of one video.
+
+        Args:
+            video: one of `videos`.
+
+        Returns:
+            The rows.
 
         Raises:
             InputError: its rows are not numbers, are not as wide as those of other videos, have no intervals, or are
@@ -90,10 +96,10 @@ class ComputationalSequence:
 
 @contextmanager
 def open_sequence(path: Path) -> Iterator[ComputationalSequence]:
-    """A computational sequence to read from.
+    """Opens a computational sequence.
 
     Args:
-        path: of a .csd file.
+        path: a .csd file.
 
     Yields:
         The sequence, closed when the block ends.

@@ -1,4 +1,4 @@
-"""EmoryNLP in the three CSV files in which the field hands it around: sentences, speakers and emotions.
+"""EmoryNLP, from the three CSV files in which it is usually distributed: sentences, speakers and emotions.
 
 Reference:
     Zahiri and Choi, Emotion Detection on TV Show Transcripts with Sequence-based Convolutional Neural Networks, 2018.
@@ -8,8 +8,9 @@ import ast
 import hashlib
 from pathlib import Path
 
-from macsgr_jax.data.corpus import Corpus
-from macsgr_jax.data.sources.build import Dialogue, Turn, make_corpus, parse_rows, read_bytes
+from macsgr_jax.data.corpus import SPLITS
+from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
+from macsgr_jax.data.sources.build import ImportedCorpus, build_corpus, parse_rows, read_bytes
 from macsgr_jax.errors import InputError
 
 FILES = ("emorynlp_train_final.csv", "emorynlp_dev_final.csv", "emorynlp_test_final.csv")  # In the order of SPLITS.
@@ -19,15 +20,15 @@ EMOTIONS = ("joyful", "mad", "neutral", "peaceful", "powerful", "sad", "scared")
 UNKNOWN = "unknown"
 
 
-def read_emorynlp(folder: Path) -> Corpus:
-    """The sentences of EmoryNLP, a dialogue a scene; features are to be added.
+def read_emorynlp(folder: Path) -> ImportedCorpus:
+    """Reads the sentences of EmoryNLP, one dialogue per scene; features are to be added.
 
     Args:
-        folder: where the three files of FILES are.
+        folder: the folder of the three files of FILES.
 
     Returns:
-        The corpus without feature sets, its scenes in the order of season, episode and number. Those who say something
-        together count as one more speaker.
+        The corpus without feature sets, its scenes in the order of season, episode and number. Speakers who say
+        something together count as one more speaker.
 
     Raises:
         InputError: a file or column is missing, a row cannot be understood, or a scene is in two splits.
@@ -35,24 +36,26 @@ def read_emorynlp(folder: Path) -> Corpus:
     dialogues: list[Dialogue] = []
     seen: dict[str, str] = {}
     digest = hashlib.sha256()
-    for place, file in enumerate(FILES):
+    for split, file in zip(SPLITS, FILES, strict=True):
         content = read_bytes(folder / file, f"give the folder of EmoryNLP's {', '.join(FILES)}")
         digest.update(content)
-        scenes: dict[tuple[int, ...], dict[int, Turn]] = {}
+        scenes: dict[tuple[int, ...], dict[int, Utterance]] = {}
         for line, row in enumerate(parse_rows(folder / file, content, COLUMNS, "EmoryNLP"), start=2):
             *scene, number = _read_numbers(folder / file, line, row)
-            turns = scenes.setdefault(tuple(scene), {})
-            if number in turns:
-                raise InputError(f"{folder / file}: row {line} is utterance {turns[number].name} for the second time")
-            turns[number] = _make_turn(folder / file, line, row, f"{_name_scene(*scene)}_u{number:03d}")
+            utterances = scenes.setdefault(tuple(scene), {})
+            if number in utterances:
+                raise InputError(
+                    f"{folder / file}: row {line} is utterance {utterances[number].id} for the second time"
+                )
+            utterances[number] = _make_utterance(folder / file, line, row, f"{_name_scene(*scene)}_u{number:03d}")
         for key in sorted(scenes):
             name = _name_scene(*key)
             if seen.setdefault(name, file) != file:
                 raise InputError(f"{folder / file}: the scene {name} is in {seen[name]} too: copy the files again")
-            dialogues.append(Dialogue(name, place, [scenes[key][number] for number in sorted(scenes[key])]))
-    nobody = [turn.name for dialogue in dialogues for turn in dialogue.turns if turn.speaker == UNKNOWN]
+            dialogues.append(Dialogue(name, [scenes[key][number] for number in sorted(scenes[key])], split))
+    nobody = [utterance.id for utterance in list_utterances(dialogues) if utterance.speaker == UNKNOWN]
     notices = [f"{len(nobody)} utterances name no speaker (first: utterance {nobody[0]})."] if nobody else []
-    return make_corpus("emorynlp", dialogues, EMOTIONS, digest.hexdigest(), notices=notices)
+    return ImportedCorpus(build_corpus("emorynlp", dialogues, EMOTIONS, digest.hexdigest(), notices=notices))
 
 
 def _name_scene(season: int, episode: int, scene: int) -> str:
@@ -66,15 +69,15 @@ def _read_numbers(path: Path, line: int, row: dict[str, str]) -> tuple[int, ...]
     return tuple(int(row[column]) for column in NUMBERS)
 
 
-def _make_turn(path: Path, line: int, row: dict[str, str], name: str) -> Turn:
+def _make_utterance(path: Path, line: int, row: dict[str, str], id_: str) -> Utterance:
     emotion = row["Emotion"].strip().lower()
     if emotion not in EMOTIONS:
         raise InputError(f"{path}: row {line} has the emotion {row['Emotion']!r}, none of {', '.join(EMOTIONS)}")
-    return Turn(name, _read_speaker(path, line, row["Speaker"]), emotion, row["Utterance"])
+    return Utterance(id=id_, speaker=_read_speaker(path, line, row["Speaker"]), text=row["Utterance"], label=emotion)
 
 
 def _read_speaker(path: Path, line: int, written: str) -> str:
-    """A name as it is; the names of a list written as Python writes it, joined."""
+    """Returns the name of one speaker, or the joined names of a list in Python's notation."""
     if not written.strip().startswith("["):
         return written.strip() or UNKNOWN
     try:

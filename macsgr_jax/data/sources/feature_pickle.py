@@ -1,4 +1,4 @@
-"""The feature pickles that most PyTorch repositories of the field read, without running anything of them.
+"""The feature pickles that most PyTorch repositories for ERC read, parsed without running any code in them.
 
 Two layouts. A tuple: utterance ids, speakers and labels of each dialogue, then dictionaries of features, the sentences,
 the training and the test dialogues (DialogueRNN's and MMGCN's IEMOCAP_features*.pkl and MELD_features_raw*.pkl, and the
@@ -12,17 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from macsgr_jax.data.corpus import SPLITS, Corpus
+from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
 from macsgr_jax.data.safe_pickle import Record, load_pickle
+from macsgr_jax.data.sources.build import ImportedCorpus
 from macsgr_jax.errors import InputError
 
-# What the numbers mean in the files that are handed around, by how many there are.
+# What the label numbers mean in the files in common use, by the number of labels.
 LABEL_NAMES = {
     6: ("happy", "sad", "neutral", "angry", "excited", "frustrated"),  # IEMOCAP
     4: ("happy", "sad", "neutral", "angry"),  # IEMOCAP's four
     7: ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"),  # MELD
 }
 
-# Feature dictionaries in the order of the tuple, by how many there are.
+# Feature dictionaries in the order of the tuple, by their number.
 FEATURE_NAMES = {
     2: ("text_features", "audio_features"),
     3: ("text_features", "audio_features", "video_features"),
@@ -50,35 +52,28 @@ IEMOCAP_VALIDATION = (
 MELD_TRAINING, MELD_WITH_VALIDATION = 1038, 1152
 
 
-class _Dialogue(NamedTuple):
-    """One dialogue, a value an utterance.
+class _Part(NamedTuple):
+    """One dialogue with its features.
 
     Attributes:
-        name: of the dialogue.
-        split: index into SPLITS.
-        speakers: one an utterance.
-        labels: i64[T].
-        features: name -> f32[T, D].
-        texts: one an utterance.
+        dialogue: the dialogue, the labels of its utterances as numbers.
+        features: name -> f32[T, D], for its T utterances.
     """
 
-    name: str
-    split: int
-    speakers: list[str]
-    labels: np.ndarray
+    dialogue: Dialogue
     features: dict[str, np.ndarray]
-    texts: list[str]
 
 
-def read_feature_pickle(path: Path, label_names: Sequence[str] = ()) -> Corpus:
-    """A corpus from a file of one of the two layouts.
+def read_feature_pickle(path: Path, labels: Sequence[str] = ()) -> ImportedCorpus:
+    """Reads a file of one of the two layouts.
 
     Args:
         path: the pickle.
-        label_names: the emotions; by default those of LABEL_NAMES with as many labels as the file has.
+        labels: the emotions in the order of their numbers; by default those of LABEL_NAMES for the number of labels
+            that the file has.
 
     Returns:
-        The corpus; its name is the file's.
+        The corpus; its name is that of the file.
 
     Raises:
         InputError: the file cannot be read, has another layout, or contradicts itself.
@@ -86,9 +81,9 @@ def read_feature_pickle(path: Path, label_names: Sequence[str] = ()) -> Corpus:
     content = load_pickle(path)
     try:
         if isinstance(content, Mapping) and {"train", "test"} <= set(content):
-            dialogues = _read_samples(path, content)
+            parts = _read_samples(path, content)
         elif isinstance(content, tuple | list) and len(content) >= 8:
-            dialogues = _read_tuple(path, list(content))
+            parts = _read_tuple(path, list(content))
         else:
             raise _other_layout(path, f"it holds a {type(content).__name__}")
     except InputError:
@@ -96,13 +91,13 @@ def read_feature_pickle(path: Path, label_names: Sequence[str] = ()) -> Corpus:
     # Values of other types than are looked for make NumPy raise almost anything.
     except Exception as error:
         raise _other_layout(path, f"{type(error).__name__}: {error}") from None
-    return _assemble(path, dialogues, label_names)
+    return ImportedCorpus(_assemble(path, parts, labels))
 
 
-def _read_samples(path: Path, content: Mapping[str, Any]) -> list[_Dialogue]:
-    """COGMEN's layout."""
-    dialogues = []
-    for place, key in enumerate(("train", "dev", "test")):
+def _read_samples(path: Path, content: Mapping[str, Any]) -> list[_Part]:
+    """Reads COGMEN's layout."""
+    found = []
+    for split, key in zip(SPLITS, ("train", "dev", "test"), strict=True):
         for sample in content.get(key, ()):
             if not isinstance(sample, Record):
                 raise _other_layout(path, f"{key} holds a {type(sample).__name__} instead of a sample")
@@ -113,18 +108,16 @@ def _read_samples(path: Path, content: Mapping[str, Any]) -> list[_Dialogue]:
                 "audio_features": fields["audio"],
                 "video_features": fields.get("visual"),
             }
-            dialogues.append(
-                _make_dialogue(
-                    path, fields["vid"], place, fields["speaker"], fields["label"], features, fields["sentence"]
-                )
+            found.append(
+                _make_part(path, fields["vid"], split, fields["speaker"], fields["label"], features, fields["sentence"])
             )
-    return dialogues
+    return found
 
 
-def _read_tuple(path: Path, parts: list[Any]) -> list[_Dialogue]:
-    """DialogueRNN's layout and its relatives."""
+def _read_tuple(path: Path, parts: list[Any]) -> list[_Part]:
+    """Reads DialogueRNN's layout and its relatives."""
     # The dictionaries end where the training dialogues are listed.
-    count = next(place for place, part in enumerate(parts) if not isinstance(part, Mapping))
+    count = next(index for index, part in enumerate(parts) if not isinstance(part, Mapping))
     _, speakers, labels, *features, sentences = parts[:count]
     train, test = list(parts[count]), list(parts[count + 1])
     names = FEATURE_NAMES.get(len(features))
@@ -135,10 +128,10 @@ def _read_tuple(path: Path, parts: list[Any]) -> list[_Dialogue]:
     validation = set(train[MELD_TRAINING:] if len(train) == MELD_WITH_VALIDATION else IEMOCAP_VALIDATION)
     tested = set(test)
     return [
-        _make_dialogue(
+        _make_part(
             path,
             vid,
-            SPLITS.index("test" if vid in tested else "validation" if vid in validation else "train"),
+            "test" if vid in tested else "validation" if vid in validation else "train",
             speakers[vid],
             labels[vid],
             {name: values[vid] for name, values in zip(names, features, strict=True)},
@@ -148,10 +141,10 @@ def _read_tuple(path: Path, parts: list[Any]) -> list[_Dialogue]:
     ]
 
 
-def _make_dialogue(
-    path: Path, name: Any, split: int, speakers: Any, labels: Any, features: Mapping[str, Any], texts: Any
-) -> _Dialogue:
-    label = np.asarray(labels).reshape(-1).astype(np.int64)
+def _make_part(
+    path: Path, name: Any, split: str, speakers: Any, labels: Any, features: Mapping[str, Any], texts: Any
+) -> _Part:
+    numbers = np.asarray(labels).reshape(-1).astype(np.int64)
     arrays = {
         key: np.asarray([np.asarray(row, np.float32) for row in values], np.float32)
         for key, values in features.items()
@@ -163,57 +156,52 @@ def _make_dialogue(
         **{key: len(values) for key, values in arrays.items()},
     }
     for key, length in lengths.items():
-        if length != len(label):
+        if length != len(numbers):
             raise InputError(
-                f"{path}: dialogue {name} has {len(label)} labels and {length} {key}: the file contradicts itself"
+                f"{path}: dialogue {name} has {len(numbers)} labels and {length} {key}: the file contradicts itself"
             )
     for key, values in arrays.items():
         if values.ndim != 2:
             raise InputError(
-                f"{path}: {key} of dialogue {name} is {list(values.shape)} instead of a vector an utterance"
+                f"{path}: {key} of dialogue {name} is {list(values.shape)} instead of one vector per utterance"
             )
-    return _Dialogue(
-        str(name), split, [_name_speaker(one) for one in speakers], label, arrays, [str(one) for one in texts]
-    )
+    utterances = [
+        Utterance(id=f"{name}_{position:03d}", speaker=_name_speaker(speaker), text=str(text), label=str(number))
+        for position, (speaker, text, number) in enumerate(zip(speakers, texts, numbers, strict=True))
+    ]
+    return _Part(Dialogue(str(name), utterances, split), arrays)
 
 
 def _name_speaker(speaker: Any) -> str:
-    """M or F as it is; MELD's one-hot vectors by the place of the one."""
+    """Returns M or F as it is, and names MELD's one-hot vectors by the index of the one."""
     if isinstance(speaker, str):
         return speaker
     vector = np.asarray(speaker).reshape(-1)
     return f"speaker{int(np.argmax(vector)) if vector.size > 1 else int(vector[0])}"
 
 
-def _assemble(path: Path, dialogues: list[_Dialogue], label_names: Sequence[str]) -> Corpus:
-    if not dialogues:
+def _assemble(path: Path, parts: list[_Part], label_names: Sequence[str]) -> Corpus:
+    if not parts:
         raise _other_layout(path, "it lists no dialogue")
-    labels = np.concatenate([dialogue.labels for dialogue in dialogues])
-    names = tuple(label_names) or LABEL_NAMES.get(int(labels.max()) + 1, ())
-    if labels.min() < 0 or labels.max() >= len(names):
+    dialogues = [part.dialogue for part in parts]
+    labels = [int(utterance.label) for utterance in list_utterances(dialogues)]
+    names = tuple(label_names) or LABEL_NAMES.get(max(labels) + 1, ())
+    if min(labels) < 0 or max(labels) >= len(names):
         raise InputError(
-            f"{path} has labels from {labels.min()} to {labels.max()}: name them with --labels, separated by commas"
+            f"{path} has labels from {min(labels)} to {max(labels)}: name them with --labels, separated by commas"
         )
-    speaker_names = tuple(sorted({speaker for dialogue in dialogues for speaker in dialogue.speakers}))
-    numbers = {name: place for place, name in enumerate(speaker_names)}
-    features = {
-        name: np.concatenate([dialogue.features[name] for dialogue in dialogues]) for name in dialogues[0].features
-    }
-    return Corpus(
-        name=path.stem,
+    features = {name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features}
+    return Corpus.from_dialogues(
+        path.stem,
+        [
+            dialogue._replace(
+                utterances=[utterance._replace(label=names[int(utterance.label)]) for utterance in dialogue.utterances]
+            )
+            for dialogue in dialogues
+        ],
+        names,
         features={name: np.where(np.isfinite(values), values, 0.0) for name, values in features.items()},
         measured={name: np.isfinite(values) for name, values in features.items()},
-        labels=labels.astype(np.int32),
-        label_names=names,
-        speakers=np.array([numbers[one] for dialogue in dialogues for one in dialogue.speakers], np.int32),
-        speaker_names=speaker_names,
-        offsets=np.concatenate([[0], np.cumsum([len(dialogue.labels) for dialogue in dialogues])]),
-        dialogue_names=tuple(dialogue.name for dialogue in dialogues),
-        split=np.array([dialogue.split for dialogue in dialogues], np.int8),
-        utterance_ids=tuple(f"{one.name}_{place:03d}" for one in dialogues for place in range(len(one.labels))),
-        texts=tuple(text for dialogue in dialogues for text in dialogue.texts),
-        notices=(),
-        sha256="",
     )
 
 

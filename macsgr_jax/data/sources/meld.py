@@ -1,4 +1,4 @@
-"""MELD as its owners distribute it: three CSV files of sentences, speakers and emotions, and a film an utterance.
+"""MELD as it is distributed: three CSV files of sentences, speakers and emotions, and one video per utterance.
 
 Reference:
     Poria et al., MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations, 2019.
@@ -11,24 +11,25 @@ from pathlib import Path
 
 from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.data.corpus import SPLITS, Corpus
-from macsgr_jax.data.sources.build import Dialogue, Turn, make_corpus, parse_rows, read_bytes
+from macsgr_jax.data.dialogue import Dialogue, Utterance
+from macsgr_jax.data.sources.build import ImportedCorpus, build_corpus, parse_rows, read_bytes
 from macsgr_jax.errors import InputError
 
 FILES = ("train_sent_emo.csv", "dev_sent_emo.csv", "test_sent_emo.csv")  # In the order of SPLITS.
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 EMOTIONS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
-FILMS = ("train_splits", "dev_splits_complete", "output_repeated_splits_test")  # Folders in the order of SPLITS.
-DAMAGED = ("train_dia125_utt3", "validation_dia110_utt7")  # Films that are broken, or absent, in every copy.
+VIDEOS = ("train_splits", "dev_splits_complete", "output_repeated_splits_test")  # Folders in the order of SPLITS.
+DAMAGED = ("train_dia125_utt3", "validation_dia110_utt7")  # Videos that are broken, or absent, in every copy.
 
 # The files hold the quotation marks of another encoding.
 QUOTES = str.maketrans({"\x91": "'", "\x92": "'", "\x93": '"', "\x94": '"', "\x96": "-", "\x97": "-", "\x85": "..."})
 
 
-def read_meld(folder: Path) -> Corpus:
-    """The sentences of MELD; features are to be added.
+def read_meld(folder: Path) -> ImportedCorpus:
+    """Reads the sentences of MELD; features are to be added.
 
     Args:
-        folder: where the three files of FILES are.
+        folder: the folder of the three files of FILES.
 
     Returns:
         The corpus without feature sets, its dialogues in the order of their numbers.
@@ -38,7 +39,7 @@ def read_meld(folder: Path) -> Corpus:
     """
     dialogues: list[Dialogue] = []
     digest = hashlib.sha256()
-    for place, name in enumerate(FILES):
+    for split, name in zip(SPLITS, FILES, strict=True):
         content = read_bytes(folder / name, f"give the folder of MELD's {', '.join(FILES)}")
         digest.update(content)
         rows_of: dict[int, list[dict[str, str]]] = {}
@@ -46,17 +47,17 @@ def read_meld(folder: Path) -> Corpus:
             rows_of.setdefault(int(row["Dialogue_ID"]), []).append(row)
         for number in sorted(rows_of):
             rows = sorted(rows_of[number], key=lambda row: int(row["Utterance_ID"]))
-            dialogue = f"{SPLITS[place]}_dia{number}"
-            dialogues.append(Dialogue(dialogue, place, [_make_turn(dialogue, row) for row in rows]))
-    return make_corpus("meld", dialogues, EMOTIONS, digest.hexdigest())
+            dialogue = f"{split}_dia{number}"
+            dialogues.append(Dialogue(dialogue, [_make_utterance(dialogue, row) for row in rows], split))
+    return ImportedCorpus(build_corpus("meld", dialogues, EMOTIONS, digest.hexdigest()))
 
 
-def _make_turn(dialogue: str, row: dict[str, str]) -> Turn:
-    return Turn(
-        name=f"{dialogue}_utt{row['Utterance_ID']}",
+def _make_utterance(dialogue: str, row: dict[str, str]) -> Utterance:
+    return Utterance(
+        id=f"{dialogue}_utt{row['Utterance_ID']}",
         speaker=row["Speaker"],
-        emotion=row["Emotion"].lower(),
         text=row["Utterance"].translate(QUOTES),
+        label=row["Emotion"].lower(),
     )
 
 
@@ -64,40 +65,41 @@ def _parse(path: Path, content: bytes) -> list[dict[str, str]]:
     rows = parse_rows(path, content, COLUMNS, "MELD")
     seen: set[tuple[str, str]] = set()
     for line, row in enumerate(rows, start=2):
-        where = (row["Dialogue_ID"], row["Utterance_ID"])
-        if not all(one.isdecimal() for one in where):
+        numbers = (row["Dialogue_ID"], row["Utterance_ID"])
+        if not all(number.isdecimal() for number in numbers):
             raise InputError(f"{path}: row {line} has no Dialogue_ID or Utterance_ID: copy the file again")
         if row["Emotion"].lower() not in EMOTIONS:
             raise InputError(f"{path}: row {line} has the emotion {row['Emotion']!r}, none of {', '.join(EMOTIONS)}")
-        if where in seen:
-            raise InputError(f"{path}: row {line} is dialogue {where[0]}, utterance {where[1]} for the second time")
-        seen.add(where)
+        if numbers in seen:
+            raise InputError(f"{path}: row {line} is dialogue {numbers[0]}, utterance {numbers[1]} for the second time")
+        seen.add(numbers)
     return rows
 
 
 def find_meld_clips(corpus: Corpus, folder: Path) -> tuple[Corpus, tuple[Clip | None, ...]]:
-    """The films of MELD's utterances; none of them is opened.
+    """Finds the videos of MELD's utterances, without opening any.
 
     Args:
-        corpus: that of `read_meld`.
-        folder: in which, at any depth, the folders of FILMS are.
+        corpus: the corpus of `read_meld`.
+        folder: the folder in which, at any depth, the folders of VIDEOS are.
 
     Returns:
-        The corpus with a notice of what has no film, and a clip an utterance: all of its film, or None.
+        The corpus with a notice about utterances without a video, and one clip per utterance: its whole video, or None.
 
     Raises:
         InputError: none of the folders is there, or the utterances are not MELD's.
     """
-    folders = _find_film_folders(folder)
+    folders = _find_video_folders(folder)
     if not any(folders.values()):
-        raise InputError(f"{folder} has none of the folders {', '.join(FILMS)}: unpack MELD's films there")
+        raise InputError(f"{folder} has none of the folders {', '.join(VIDEOS)}: unpack MELD's videos there")
     clips: list[Clip | None] = []
     absent, damaged = [], []
     for name in corpus.utterance_ids:
         split, _, rest = name.partition("_")
         if split not in folders:
             raise InputError(f"{corpus.name}: the utterance {name} is not MELD's: import its CSV files first")
-        found = [place / f"{rest}.mp4" for place in folders[split] if (place / f"{rest}.mp4").is_file()]
+        candidates = [inside / f"{rest}.mp4" for inside in folders[split]]
+        found = [video for video in candidates if video.is_file()]
         if name in DAMAGED:
             damaged.append(name)
         elif not found:
@@ -105,18 +107,18 @@ def find_meld_clips(corpus: Corpus, folder: Path) -> tuple[Corpus, tuple[Clip | 
         clips.append(Clip(found[0]) if found and name not in DAMAGED else None)
     notices = list(corpus.notices)
     if damaged:
-        notices.append(f"The films of {' and '.join(damaged)} are damaged in MELD's release and not used.")
+        notices.append(f"The videos of {' and '.join(damaged)} are damaged in MELD's release and not used.")
     if absent:
-        notices.append(f"{len(absent)} of {len(clips)} utterances have no film (first: utterance {absent[0]}).")
+        notices.append(f"{len(absent)} of {len(clips)} utterances have no video (first: utterance {absent[0]}).")
     return dataclasses.replace(corpus, notices=tuple(notices)), tuple(clips)
 
 
-def _find_film_folders(folder: Path) -> dict[str, list[Path]]:
-    """Split -> folders of its films; those that a Mac adds to archives are left out."""
+def _find_video_folders(folder: Path) -> dict[str, list[Path]]:
+    """Returns split -> folders of its videos, without those that macOS adds to archives."""
     found: dict[str, list[Path]] = {split: [] for split in SPLITS}
-    for place, inside, _ in os.walk(folder):
-        name = Path(place).name
-        if name in FILMS:
-            found[SPLITS[FILMS.index(name)]].append(Path(place))
-        inside[:] = sorted(one for one in inside if one != "__MACOSX")
+    for path, subfolders, _ in os.walk(folder):
+        name = Path(path).name
+        if name in VIDEOS:
+            found[SPLITS[VIDEOS.index(name)]].append(Path(path))
+        subfolders[:] = sorted(subfolder for subfolder in subfolders if subfolder != "__MACOSX")
     return found

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from macsgr_jax.data.sources.cmu import CmuRelease, read_cmu
+from macsgr_jax.data.sources.build import ImportedCorpus
+from macsgr_jax.data.sources.cmu import read_cmu
 from macsgr_jax.errors import InputError
 from tests.testing.round_trip import assert_survives
 
@@ -53,7 +54,7 @@ def write_folds(path: Path, folds: object = FOLDS) -> Path:
     return path
 
 
-def read(folder: Path, labels: Entries = LABELS, words: Entries = WORDS, folds: object = FOLDS) -> CmuRelease:
+def read(folder: Path, labels: Entries = LABELS, words: Entries = WORDS, folds: object = FOLDS) -> ImportedCorpus:
     return read_cmu(
         write(folder / "labels.csd", labels, "Opinion Segment Labels"),
         {"text_glove": write(folder / "words.csd", words)},
@@ -63,7 +64,8 @@ def read(folder: Path, labels: Entries = LABELS, words: Entries = WORDS, folds: 
 
 
 def test_segments_and_their_sentiment(tmp_path: Path) -> None:
-    corpus, sentiment = read(tmp_path)
+    imported = read(tmp_path)
+    corpus, sentiment = imported.corpus, imported.extra_arrays["sentiment"]
     assert corpus.name == "mosi" and corpus.texts is None and corpus.notices == ()
     assert corpus.dialogue_names == corpus.speaker_names == ("-sou_th", "east", "north", "west")
     assert corpus.offsets.tolist() == [0, 1, 2, 5, 7] and corpus.split.tolist() == [0, 1, 0, 2]
@@ -76,7 +78,7 @@ def test_segments_and_their_sentiment(tmp_path: Path) -> None:
 
 
 def test_an_utterance_has_the_mean_and_deviation_of_what_overlaps_with_it(tmp_path: Path) -> None:
-    corpus, _ = read(tmp_path)
+    corpus = read(tmp_path).corpus
     expected = {
         "-sou_th[0]": [2, 6, 0, 2],
         "east[0]": None,
@@ -102,7 +104,7 @@ def test_videos_in_pieces_are_the_same_as_whole_ones(tmp_path: Path) -> None:
     whole, cut_up = read(tmp_path), read(tmp_path, cut(LABELS), cut(WORDS))
     assert cut_up.corpus.utterance_ids == whole.corpus.utterance_ids
     assert cut_up.corpus.sha256 == whole.corpus.sha256
-    np.testing.assert_array_equal(cut_up.sentiment, whole.sentiment)
+    np.testing.assert_array_equal(cut_up.extra_arrays["sentiment"], whole.extra_arrays["sentiment"])
     for part in ("features", "measured"):
         left, right = (getattr(one.corpus, part)["text_glove"] for one in (cut_up, whole))
         np.testing.assert_array_equal(left, right)
@@ -117,12 +119,13 @@ def test_videos_in_pieces_are_the_same_as_whole_ones(tmp_path: Path) -> None:
     ],
 )
 def test_ways_to_write_folds(folds: object, tmp_path: Path) -> None:
-    corpus, _ = read(tmp_path, folds=folds)
+    corpus = read(tmp_path, folds=folds).corpus
     assert corpus.split.tolist() == [0, 1, 0, 2] and corpus.notices == ()
 
 
 def test_videos_without_a_fold_or_without_labels(tmp_path: Path) -> None:
-    corpus, sentiment = read(tmp_path, folds={"train": ["north", "gone", "lost"], "test": ["west"]})
+    imported = read(tmp_path, folds={"train": ["north", "gone", "lost"], "test": ["west"]})
+    corpus, sentiment = imported.corpus, imported.extra_arrays["sentiment"]
     assert corpus.dialogue_names == ("north", "west") and corpus.split.tolist() == [0, 2]
     assert corpus.speakers.tolist() == [0, 0, 0, 1, 1] and sentiment.tolist() == [0, 3, -1.5, 2, -3]
     assert corpus.features["text_glove"][0].tolist() == [2, 20, 1, 10]

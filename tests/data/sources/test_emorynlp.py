@@ -35,7 +35,7 @@ def write(folder: Path, turns: dict[str, list[tuple[object, ...]]] = TURNS, colu
 
 
 def test_the_release(tmp_path: Path) -> None:
-    corpus = read_emorynlp(write(tmp_path))
+    corpus = read_emorynlp(write(tmp_path)).corpus
     assert corpus.name == "emorynlp" and corpus.features == {}
     assert corpus.dialogue_names == ("s01_e12_c03", "s02_e01_c01", "s01_e02_c01", "s01_e02_c02")
     assert corpus.offsets.tolist() == [0, 3, 4, 6, 7] and corpus.split.tolist() == [0, 0, 1, 2]
@@ -116,6 +116,6 @@ def test_letters_that_are_not_utf_8(tmp_path: Path) -> None:
     write(tmp_path)
     place = tmp_path / FILES[0]
     place.write_bytes(place.read_bytes().replace(b"I did.", b"I did\x97yes."))
-    corpus = read_emorynlp(tmp_path)
+    corpus = read_emorynlp(tmp_path).corpus
     assert corpus.texts is not None and corpus.texts[1] == "I did\ufffdyes."
     assert "1 texts have letters that are not UTF-8 (first: utterance s01_e12_c03_u002)." in corpus.notices

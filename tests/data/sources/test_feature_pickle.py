@@ -51,7 +51,7 @@ def dialogue_rnn(**changes: Any) -> tuple[Any, ...]:
 
 
 def test_the_layout_of_dialogue_rnn(tmp_path: Path) -> None:
-    corpus = read_feature_pickle(write(tmp_path, dialogue_rnn()))
+    corpus = read_feature_pickle(write(tmp_path, dialogue_rnn())).corpus
     assert {name: values.shape[1] for name, values in corpus.features.items()} == {
         "text_features": 5,
         "audio_features": 4,
@@ -82,7 +82,7 @@ def test_melds_layout_with_speakers_as_vectors(tmp_path: Path) -> None:
         TEST,
         {name: [0] * length for name, length in LENGTHS.items()},  # Sentiments.
     )
-    corpus = read_feature_pickle(write(tmp_path, content))
+    corpus = read_feature_pickle(write(tmp_path, content)).corpus
     assert list(corpus.features) == ["text_features", "audio_features"]
     assert corpus.label_names[-1] == "anger" and corpus.speaker_names == (
         "speaker0",
@@ -97,7 +97,7 @@ def test_melds_validation_dialogues_are_listed_behind_the_training_ones(tmp_path
     one = {name: [0] for name in names}
     content = (one, {name: [[1, 0]] for name in names}, one, *[{n: [np.ones(2)] for n in names}] * 2)
     content = (*content, {name: ["hm"] for name in names}, names[:1152], names[1152:], one)
-    corpus = read_feature_pickle(write(tmp_path, content), ["calm"])
+    corpus = read_feature_pickle(write(tmp_path, content), ["calm"]).corpus
     assert np.bincount(corpus.split).tolist() == [1038, 114, 1]
     assert corpus.split[1037:1039].tolist() == [0, 1]
 
@@ -106,7 +106,7 @@ def test_four_layers_of_text(tmp_path: Path) -> None:
     given = parts()
     features = [vectors(seed, 6) for seed in range(6)]
     content = (given["ids"], given["speakers"], given["labels"], *features, given["sentences"], TRAIN, TEST)
-    corpus = read_feature_pickle(write(tmp_path, content))
+    corpus = read_feature_pickle(write(tmp_path, content)).corpus
     assert list(corpus.features)[:4] == ["text_layer1", "text_layer2", "text_layer3", "text_layer4"]
     assert corpus.modalities == ("audio", "text", "video")
 
@@ -137,7 +137,7 @@ def test_the_layout_of_cogmen(tmp_path: Path, sample_class: Any) -> None:
             "sbert_sentence_embeddings": np.array(vectors(3, 7)[name], np.float32),
         }
         content[split].append(sample)
-    corpus = read_feature_pickle(write(tmp_path, content))
+    corpus = read_feature_pickle(write(tmp_path, content)).corpus
     assert list(corpus.features) == ["text_features", "text_sbert", "audio_features", "video_features"]
     assert corpus.label_names == ("happy", "sad", "neutral", "angry")
     assert sorted(zip(corpus.dialogue_names, corpus.split.tolist(), strict=True)) == [

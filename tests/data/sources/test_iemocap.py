@@ -86,7 +86,7 @@ def name_labels(corpus: Corpus) -> list[str]:
 
 
 def test_six_emotions(tmp_path: Path) -> None:
-    corpus, clips = read_iemocap(write(tmp_path))
+    corpus, clips, *_ = read_iemocap(write(tmp_path))
     assert corpus.dialogue_names == tuple(sorted(ANNOTATIONS)) and corpus.name == "iemocap"
     assert corpus.offsets.tolist() == [0, 4, 5, 6, 7, 8, 9]
     assert corpus.split.tolist() == [0, 1, 0, 0, 0, 2]
@@ -121,19 +121,19 @@ def test_six_emotions(tmp_path: Path) -> None:
 
 
 def test_notices(tmp_path: Path) -> None:
-    corpus, _ = read_iemocap(write(tmp_path))
+    corpus = read_iemocap(write(tmp_path)).corpus
     assert corpus.notices == (
         "11 of the 12 validation dialogues are not there (first: Ses01M_script03_1).",
         "6 of IEMOCAP's 151 dialogues are there.",
         "3 utterances have other emotions and are left out: 1 sur, 1 dis, 1 xxx.",
         "Left out: 1 lines of a transcription without an id and times.",
-        "Left out: 1 sounds between the turns.",
-        f"1 of 9 utterances have no sound file (first: utterance {SILENT}).",
+        "Left out: 1 sounds between the utterances.",
+        f"1 of 9 utterances have no audio file (first: utterance {SILENT}).",
     )
 
 
 def test_four_emotions(tmp_path: Path) -> None:
-    corpus, clips = read_iemocap(write(tmp_path), labels="4")
+    corpus, clips, *_ = read_iemocap(write(tmp_path), emotions="4")
     assert corpus.label_names == ("happy", "sad", "neutral", "angry")
     assert name_labels(corpus) == ["neutral", "happy", "sad", "happy", "angry", "sad", "neutral"]
     assert "Ses02F_impro01" not in corpus.dialogue_names and len(clips) == 7
@@ -151,9 +151,9 @@ def test_the_folder_above_the_release(tmp_path: Path, labels: Literal["6", "4"])
 
 
 def test_the_sum_changes_with_the_sentences(tmp_path: Path) -> None:
-    before = read_iemocap(write(tmp_path))[0].sha256
+    before = read_iemocap(write(tmp_path)).corpus.sha256
     append(tmp_path, "transcriptions", "Ses05M_script01_1b", "M: no")
-    assert read_iemocap(tmp_path)[0].sha256 != before
+    assert read_iemocap(tmp_path).corpus.sha256 != before
 
 
 def test_missing_sessions_and_files(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_annotations_that_cannot_be_understood(line: str, message: str, tmp_path
 def test_an_utterance_of_two_texts(tmp_path: Path) -> None:
     write(tmp_path)
     append(tmp_path, "transcriptions", "Ses03F_impro05a", TRANSCRIPTIONS["Ses03F_impro05a"][0])
-    assert read_iemocap(tmp_path)[0].num_utterances == 9
+    assert read_iemocap(tmp_path).corpus.num_utterances == 9
     append(tmp_path, "transcriptions", "Ses03F_impro05a", "Ses03F_impro05a_F000 [010.0000-011.0000]: Keep it.")
     with pytest.raises(InputError, match=r"Ses03F_impro05a.txt: line 3 has another text of Ses03F_impro05a_F000"):
         read_iemocap(tmp_path)
@@ -210,7 +210,7 @@ def test_an_utterance_of_two_texts(tmp_path: Path) -> None:
 def test_an_utterance_without_a_text(tmp_path: Path) -> None:
     write(tmp_path)
     (dialog(tmp_path, "Ses03F") / "transcriptions" / "Ses03F_impro05a.txt").write_text("F: no\n", encoding="utf-8")
-    corpus, _ = read_iemocap(tmp_path)
+    corpus = read_iemocap(tmp_path).corpus
     assert corpus.texts is not None and corpus.texts[6] == ""
     assert "1 utterances are not transcribed (first: utterance Ses03F_impro05a_F000)." in corpus.notices
 
@@ -219,7 +219,7 @@ def test_letters_that_are_not_utf_8(tmp_path: Path) -> None:
     write(tmp_path)
     place = dialog(tmp_path, "Ses03F") / "transcriptions" / "Ses03F_impro05a.txt"
     place.write_bytes(b"Ses03F_impro05a_F000 [010.0000-011.0000]: Two caf\xe9s.\r\n")
-    corpus, _ = read_iemocap(tmp_path)
+    corpus = read_iemocap(tmp_path).corpus
     assert corpus.texts is not None and corpus.texts[6] == "Two caf\ufffds."
     assert "1 texts have letters that are not UTF-8 (first: utterance Ses03F_impro05a_F000)." in corpus.notices
 

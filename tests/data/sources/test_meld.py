@@ -10,9 +10,9 @@ from macsgr_jax.cli.common import run_script
 from macsgr_jax.cli.import_corpus import ImportCorpus, main
 from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.data.corpus_file import load_corpus
-from macsgr_jax.data.sources.meld import COLUMNS, FILES, FILMS, find_meld_clips, read_meld
+from macsgr_jax.data.sources.meld import COLUMNS, FILES, VIDEOS, find_meld_clips, read_meld
 from macsgr_jax.errors import InputError
-from macsgr_jax.features.registry import WORDS, add_features
+from macsgr_jax.features.registry import TEXT_LSA, add_features
 from tests.testing.corpora import make_corpus
 from tests.testing.round_trip import assert_survives
 
@@ -40,7 +40,7 @@ def write(folder: Path, turns: dict[str, list[tuple[object, ...]]] = TURNS, colu
 
 
 def test_the_release(tmp_path: Path) -> None:
-    corpus = read_meld(write(tmp_path))
+    corpus = read_meld(write(tmp_path)).corpus
     assert corpus.dialogue_names == ("train_dia0", "train_dia3", "validation_dia0", "test_dia0")
     assert corpus.offsets.tolist() == [0, 1, 3, 4, 6] and corpus.split.tolist() == [0, 0, 1, 2]
     assert corpus.texts is not None and corpus.texts[:3] == ("it's raining again", "the letter came", "we won, we won")
@@ -84,24 +84,24 @@ def test_files_that_are_not_melds(tmp_path: Path) -> None:
 
 
 def test_letters_that_are_not_utf_8(tmp_path: Path) -> None:
-    assert read_meld(write(tmp_path)).notices == ()
+    assert read_meld(write(tmp_path)).corpus.notices == ()
     place = tmp_path / FILES[0]
     place.write_bytes(place.read_bytes().replace(b"the letter", b"the l\xe9tter"))
-    corpus = read_meld(tmp_path)
+    corpus = read_meld(tmp_path).corpus
     assert corpus.texts is not None and corpus.texts[1] == "the l\ufffdtter came"
     assert corpus.notices == ("1 texts have letters that are not UTF-8 (first: utterance train_dia3_utt0).",)
 
 
-def write_films(folder: Path, names: dict[str, list[str]]) -> None:
-    for place, films in names.items():
+def write_videos(folder: Path, names: dict[str, list[str]]) -> None:
+    for place, videos in names.items():
         (folder / place).mkdir(parents=True)
-        for film in films:
-            (folder / place / f"{film}.mp4").touch()
+        for video in videos:
+            (folder / place / f"{video}.mp4").touch()
 
 
-def test_films(tmp_path: Path) -> None:
-    corpus = read_meld(write(tmp_path))
-    write_films(
+def test_videos(tmp_path: Path) -> None:
+    corpus = read_meld(write(tmp_path)).corpus
+    write_videos(
         tmp_path,
         {
             "train/train_splits": ["dia0_utt0", "dia3_utt1", "._dia3_utt0", "dia7_utt7"],
@@ -120,59 +120,59 @@ def test_films(tmp_path: Path) -> None:
         Clip(tmp_path / "a" / "b" / "output_repeated_splits_test" / "dia0_utt1.mp4"),
     )
     assert found.utterance_ids[1] == "train_dia3_utt0" and found.utterance_ids[4] == "test_dia0_utt0"
-    assert found.notices == ("2 of 6 utterances have no film (first: utterance train_dia3_utt0).",)
+    assert found.notices == ("2 of 6 utterances have no video (first: utterance train_dia3_utt0).",)
     assert corpus.notices == ()
     assert_survives(found, tmp_path)
 
 
-def test_films_that_are_damaged_are_not_used(tmp_path: Path) -> None:
+def test_videos_that_are_damaged_are_not_used(tmp_path: Path) -> None:
     turns = {
         "train": [("Ann", "joy", 125, 3, "we won"), ("Ann", "joy", 110, 7, "again")],
         "dev": [("Bob", "anger", 110, 7, "no"), ("Bob", "anger", 125, 3, "no, no")],
         "test": [("Cid", "fear", 125, 3, "hm")],
     }
-    corpus = read_meld(write(tmp_path, turns))
-    write_films(tmp_path, {place: ["dia125_utt3", "dia110_utt7"] for place in FILMS})
+    corpus = read_meld(write(tmp_path, turns)).corpus
+    write_videos(tmp_path, {place: ["dia125_utt3", "dia110_utt7"] for place in VIDEOS})
     found, clips = find_meld_clips(corpus, tmp_path)
     kept = ["train_dia110_utt7", "validation_dia125_utt3", "test_dia125_utt3"]
     assert [name for name, clip in zip(found.utterance_ids, clips, strict=True) if clip] == kept
     damaged = "train_dia125_utt3 and validation_dia110_utt7"
-    assert found.notices == (f"The films of {damaged} are damaged in MELD's release and not used.",)
+    assert found.notices == (f"The videos of {damaged} are damaged in MELD's release and not used.",)
 
 
-def test_films_that_are_not_there(tmp_path: Path) -> None:
-    corpus = read_meld(write(tmp_path))
+def test_videos_that_are_not_there(tmp_path: Path) -> None:
+    corpus = read_meld(write(tmp_path)).corpus
     with pytest.raises(InputError, match="has none of the folders train_splits, dev_splits_complete, output_repeated"):
         find_meld_clips(corpus, tmp_path)
     (tmp_path / "dev_splits_complete").mkdir()
     found, clips = find_meld_clips(corpus, tmp_path)
     assert clips == (None,) * 6
-    assert found.notices == ("6 of 6 utterances have no film (first: utterance train_dia0_utt0).",)
+    assert found.notices == ("6 of 6 utterances have no video (first: utterance train_dia0_utt0).",)
     with pytest.raises(InputError, match=r"small: the utterance .* is not MELD's: import its CSV files first"):
         find_meld_clips(make_corpus(), tmp_path)
 
 
 def test_words_are_learned_from_the_training_split_alone(tmp_path: Path) -> None:
-    corpus = add_features(read_meld(write(tmp_path)), (), [WORDS], columns=2)
+    corpus = add_features(read_meld(write(tmp_path)).corpus, (), [TEXT_LSA], columns=2)
     values, known = corpus.features["text_lsa"], corpus.measured["text_lsa"]
     assert values.shape == (6, 2) and known[:, 0].tolist() == [True, True, True, True, False, True]
     np.testing.assert_array_equal(values[4], 0)
     other = TURNS | {"test": [("Ann", "fear", 0, 0, "qwxyz qwxyz"), ("Bob", "joy", 0, 1, "raining again?")]}
-    again = add_features(read_meld(write(tmp_path, other)), (), [WORDS], columns=2)
+    again = add_features(read_meld(write(tmp_path, other)).corpus, (), [TEXT_LSA], columns=2)
     np.testing.assert_array_equal(again.features["text_lsa"], values)
     assert corpus.notices[-1] == "text_lsa: 1 of 6 utterances: no word that it knows"
 
 
 def test_words_that_cannot_be_had(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="small has no texts: text_lsa needs them"):
-        add_features(make_corpus(), (), [WORDS])
-    corpus = read_meld(write(tmp_path, TURNS | {"train": [("Ann", "joy", 0, 0, "?")]}))
+        add_features(make_corpus(), (), [TEXT_LSA])
+    corpus = read_meld(write(tmp_path, TURNS | {"train": [("Ann", "joy", 0, 0, "?")]})).corpus
     with pytest.raises(InputError, match="there is no word in the texts of the training split"):
-        add_features(corpus, (), [WORDS])
+        add_features(corpus, (), [TEXT_LSA])
     with pytest.raises(InputError, match="has the feature set text_lsa already"):
-        add_features(add_features(read_meld(write(tmp_path)), (), [WORDS], columns=2), (), [WORDS])
-    with pytest.raises(InputError, match="meld comes without sound: audio_egemaps needs it"):
-        add_features(read_meld(write(tmp_path)), (), ["audio_egemaps"])
+        add_features(add_features(read_meld(write(tmp_path)).corpus, (), [TEXT_LSA], columns=2), (), [TEXT_LSA])
+    with pytest.raises(InputError, match="meld comes without audio: audio_egemaps needs it"):
+        add_features(read_meld(write(tmp_path)).corpus, (), ["audio_egemaps"])
 
 
 def test_the_command_makes_a_corpus_to_train_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,4 +184,4 @@ def test_the_command_makes_a_corpus_to_train_on(tmp_path: Path, capsys: pytest.C
     assert "train: 2 dialogues of 3 utterances" in capsys.readouterr().out
     out.unlink()
     assert run_script("x", ImportCorpus, main, ["meld", str(tmp_path), str(out), "--labels", "a,b"]) == 2
-    assert "--labels is for pickle, not for meld" in capsys.readouterr().err and not out.exists()
+    assert "labels is for pickle, not for meld" in capsys.readouterr().err and not out.exists()

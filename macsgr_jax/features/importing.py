@@ -1,0 +1,115 @@
+"""Imports a source into one corpus file: reads it, extracts features, and writes it in the form of docs/corpus.md."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.corpus_file import load_corpus, save_corpus
+from macsgr_jax.data.sources import READERS
+from macsgr_jax.data.sources.build import ImportedCorpus
+from macsgr_jax.errors import InputError
+from macsgr_jax.features.audio_io import check_inside
+from macsgr_jax.features.registry import TEXT_LSA, TEXT_SENTENCE, add_features, check_names
+from macsgr_jax.files import write_atomically
+
+SENTENCE_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def import_corpus(
+    kind: str,
+    source: Path,
+    out: Path,
+    *,
+    features: Sequence[str] = (),
+    sentence_model: str = SENTENCE_MODEL,
+    labels: Sequence[str] = (),
+    sequences: Mapping[str, Path] | None = None,
+    folds: Path | None = None,
+    jobs: int = 0,
+    on_clip: Callable[[int], None] = lambda clips: None,
+) -> Corpus:
+    """Reads a source, extracts features, and writes a corpus file.
+
+    Args:
+        kind: the kind of source, a key of `data.sources.READERS`.
+        source: the folder or file to read.
+        out: the .npz file to write, replaced if it is there.
+        features: the feature sets to extract, of `registry.NAMES`; by default text_lsa if the source has no features.
+        sentence_model: the sentence-transformers model of text_sentence, a name or a folder.
+        labels: for `pickle`, the emotions in the order of their numbers; known for 4, 6 and 7.
+        sequences: for `cmu`, feature set -> .csd file.
+        folds: for `cmu`, a file with the videos of each split.
+        jobs: the number of clips to process at once; 0 takes one per CPU core.
+        on_clip: called after each clip with the number of all clips.
+
+    Returns:
+        The corpus as the file has it, with the notices of the import.
+
+    Raises:
+        InputError: an option does not fit the kind, the source cannot be understood, a feature set cannot be made, or
+            the file could not be trained on or cannot be written.
+    """
+    if out.suffix != ".npz":
+        raise InputError(f"{out} should end in .npz")
+    check_names(features)
+    imported = read_source(kind, source, labels=tuple(labels), sequences=dict(sequences or {}), folds=folds)
+    corpus, clips = imported.corpus, imported.clips
+    names = list(features) or ([] if corpus.features else [TEXT_LSA])
+    if any(name.startswith("audio_") for name in names):
+        find_clips = READERS[kind].find_clips
+        if find_clips is not None:
+            corpus, clips = find_clips(corpus, source)
+        if clips:
+            check_inside(clips, imported.where or corpus.utterance_ids)
+    corpus = add_features(
+        corpus,
+        clips,
+        names,
+        sentence_model if TEXT_SENTENCE in names else "",
+        jobs or os.cpu_count() or 1,
+        lambda: on_clip(len(clips)),
+    )
+    saved = _write_checked(corpus, out, imported.extra_arrays)
+    return dataclasses.replace(saved, notices=corpus.notices)
+
+
+def read_source(kind: str, source: Path, **options: Any) -> ImportedCorpus:
+    """Reads a source without extracting anything.
+
+    Args:
+        kind: the kind of source, a key of `data.sources.READERS`.
+        source: the folder or file to read.
+        **options: the options of the readers; one that is empty or None counts as not given.
+
+    Returns:
+        What the source holds.
+
+    Raises:
+        InputError: the kind is unknown, an option does not fit it, or the source cannot be understood.
+    """
+    if kind not in READERS:
+        raise InputError(f"there is no kind of source {kind!r}: choose among {', '.join(READERS)}")
+    given = {name: value for name, value in options.items() if value}
+    for name in given:
+        if name not in READERS[kind].options:
+            kinds = " and ".join(other for other, reader in READERS.items() if name in reader.options)
+            raise InputError(f"{name} is for {kinds}, not for {kind}: leave it out")
+    for name, advice in READERS[kind].required.items():
+        if name not in given:
+            raise InputError(f"{kind}: {advice}")
+    return READERS[kind].read(source, **given)
+
+
+def _write_checked(corpus: Corpus, out: Path, extra_arrays: Mapping[str, np.ndarray]) -> Corpus:
+    """Writes the corpus and reads it again; nothing is left if it could not be trained on."""
+    with write_atomically(out) as temporary:
+        save_corpus(corpus, temporary, **extra_arrays)
+        try:
+            return load_corpus(temporary)
+        except InputError as error:
+            raise InputError(str(error).replace(str(temporary), str(out))) from None
