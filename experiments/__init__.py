@@ -1,1 +1,1 @@
-"""Scripts that a person runs: `python -m experiments.NAME --help`."""
+"""Scripts that reproduce the paper: `python -m experiments.NAME --help`."""

@@ -1,23 +1,19 @@
-"""The doubtful places of the paper, one at a time: does it matter how they are read?"""
+"""Ablates each ambiguous detail of the paper: does it matter how it is read?"""
 
 import dataclasses
 import sys
 from typing import Any
 
-from experiments.paper.artifact import measure, publish
+from experiments.paper.artifact import Table, run_table
+from experiments.paper.comparison import REMARKS, compare_with_full
 from experiments.paper.reported_numbers import SCORES
-from experiments.paper.study import Study, StudyOptions
-from experiments.paper.variants import FULL
-from experiments.tables import REMARKS, compare_with_full
+from experiments.paper.study import NetworkCache, StudyOptions
+from experiments.paper.variants import CORPORA, FULL, list_differences
 from macsgr_jax.cli.common import run_script
-from macsgr_jax.config import Config
-from macsgr_jax.overrides import setting_names
-from macsgr_jax.presets import LITERAL
+from macsgr_jax.presets import DEFAULT, LITERAL
 
-CORPORA = ("iemocap", "meld", "mosi")
-
-# What the paper leaves open, besides what it prints otherwise: another answer to each.
-OPEN = {
+# Details that the paper leaves open, each with another choice than the default.
+OPEN_DETAILS = {
     "omega by 1 / sigma": ("model.uncertainty=inverse",),
     "window 5 + 5": ("model.window_past=5", "model.window_future=5"),
     "sigma from 0.7": ("model.initial_std=0.7",),
@@ -28,32 +24,38 @@ OPEN = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Readings(StudyOptions):
-    """Train the network with one doubtful place of the paper read otherwise, each in turn, and compare."""
+class Ambiguities(StudyOptions):
+    """Train the network with each ambiguous detail of the paper read in another way, and compare."""
 
 
-def main(command: Readings) -> None:
-    """Networks -> scores and tests -> readings.json -> readings.md."""
-    study = Study(command)
-    readings = list_readings()
-
-    def compare(study: Study, corpus: str) -> dict[str, Any]:
-        return compare_with_full(study, corpus, readings, {FULL: SCORES[corpus][FULL]})
-
-    numbers = measure(study, study.choose(CORPORA), "table", "Readings of the paper", compare)
-    publish(study.results, "readings", numbers, REMARKS)
+def main(command: Ambiguities) -> None:
+    """Makes ambiguities.json and ambiguities.md."""
+    run_table(AMBIGUITIES, command)
 
 
-def list_readings() -> dict[str, tuple[str, ...]]:
-    """Each setting of network and losses that the literal preset changes, alone, and the places left open."""
-    ours = {name: value for name, _, value in setting_names(Config())}
+def list_ambiguities() -> dict[str, tuple[str, ...]]:
+    """Returns each setting of network and losses that the literal preset changes, and each detail left open."""
     printed = {
-        f"{name.split('.')[1]} = {str(value).lower()}": (f"{name}={str(value).lower()}",)
-        for name, _, value in setting_names(LITERAL)
-        if value != ours[name] and not name.startswith("train.")
+        f"{name.split('.')[1]} = {value}": (f"{name}={value}",)
+        for name, value in list_differences(LITERAL, DEFAULT).items()
+        if not name.startswith("train.")
     }
-    return printed | OPEN
+    return printed | OPEN_DETAILS
+
+
+def compare_ambiguities(cache: NetworkCache, corpus: str) -> dict[str, Any]:
+    """Computes a table with one row per ambiguous detail."""
+    return compare_with_full(cache, corpus, list_ambiguities(), {FULL: SCORES[corpus][FULL]})
+
+
+AMBIGUITIES = Table(
+    name="ambiguities",
+    title="Ambiguous details of the paper",
+    corpora=CORPORA,
+    compute=compare_ambiguities,
+    remarks=REMARKS,
+)
 
 
 if __name__ == "__main__":
-    sys.exit(run_script("experiments.ambiguities", Readings, main))
+    sys.exit(run_script("experiments.ambiguities", Ambiguities, main))

@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from macsgr_jax.data.corpus_file import load_corpus, save_corpus
     from macsgr_jax.data.dataset import PreparedCorpus, prepare
     from macsgr_jax.errors import InputError
-    from macsgr_jax.hparams import HParams, make_hparams
     from macsgr_jax.models import Network, build_network
     from macsgr_jax.overrides import override
     from macsgr_jax.presets import PRESETS
-    from macsgr_jax.training.loop import DivergenceError, EpochReport, Runs, train_runs
+    from macsgr_jax.training.loop import DivergenceError, Epoch, EpochReport, Runs, train_runs
     from macsgr_jax.training.step import evaluate, gather_batch, init_state, predict, train_epoch, train_step
     from macsgr_jax.types import Batch, Gaussian, NetworkOutput, Utterances
 
@@ -34,9 +33,8 @@ _MODULES = {
     "macsgr_jax.data.dataset": ("PreparedCorpus", "prepare"),
     "macsgr_jax.types": ("Batch", "Gaussian", "NetworkOutput", "Utterances"),
     "macsgr_jax.models": ("Network", "build_network"),
-    "macsgr_jax.hparams": ("HParams", "make_hparams"),
     "macsgr_jax.training.step": ("evaluate", "gather_batch", "init_state", "predict", "train_epoch", "train_step"),
-    "macsgr_jax.training.loop": ("DivergenceError", "EpochReport", "Runs", "train_runs"),
+    "macsgr_jax.training.loop": ("DivergenceError", "Epoch", "EpochReport", "Runs", "train_runs"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -46,9 +44,9 @@ __all__ = [  # They are found by __getattr__.
     "Config",
     "Corpus",
     "DivergenceError",
+    "Epoch",
     "EpochReport",
     "Gaussian",
-    "HParams",
     "InputError",
     "Network",
     "NetworkOutput",
@@ -63,7 +61,6 @@ __all__ = [  # They are found by __getattr__.
     "init_state",
     "load_corpus",
     "losses",
-    "make_hparams",
     "metrics",
     "override",
     "predict",

@@ -1,22 +1,38 @@
-"""Every setting, typed and frozen, with the paper's value beside ours.
+"""The schema of every setting: typed, frozen, with the paper's value beside ours.
+
+A `Config` is a pytree (`macsgr_jax.types` registers it, so that reading the command line does not import JAX): the
+hyperparameters declared with `traced` are its leaves, everything else is part of its structure. Runs whose
+configurations have the same structure are one program.
 
 A field that settles an ambiguity of the paper says so; the preset `literal` takes the printed form of each.
 """
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
+from pydantic import FiniteFloat, NonNegativeInt, PositiveInt
 
 from macsgr_jax.errors import InputError
 
-Count = Annotated[int, pydantic.Field(gt=0)]
-Whole = Annotated[int, pydantic.Field(ge=0)]
-Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
-Balance = Annotated[float, pydantic.Field(ge=0, le=1)]
-Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
-Weight = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
+ClosedFraction = Annotated[float, pydantic.Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 Matmul = Literal["float32", "bfloat16"]
+
+
+def traced(default: float) -> Any:
+    """Declares a hyperparameter that a program traces: runs that differ in it alone share one compilation."""
+    return dataclasses.field(default=default, metadata={"traced": True})
+
+
+def split_fields(section: type) -> tuple[list[str], list[str]]:
+    """Returns the names of a section's traced hyperparameters and those of its static settings."""
+    names: dict[bool, list[str]] = {True: [], False: []}
+    for field in dataclasses.fields(section):
+        names[field.metadata.get("traced", False)].append(field.name)
+    return names[True], names[False]
 
 
 @pydantic.with_config(extra="forbid")
@@ -33,10 +49,10 @@ class DataConfig:
     """
 
     features: tuple[str, ...] = ()
-    clip: Weight = 5.0
-    validation_fraction: Share = 0.15
-    validation_seed: Whole = 0
-    slots_per_row: Whole = 0
+    clip: NonNegativeFloat = 5.0
+    validation_fraction: Fraction = 0.15
+    validation_seed: NonNegativeInt = 0
+    slots_per_row: NonNegativeInt = 0
 
 
 @pydantic.with_config(extra="forbid")
@@ -75,19 +91,19 @@ class ModelConfig:
         matmul: precision of the products with weights; weights and sums stay float32 (paper: unsaid).
     """
 
-    hidden_size: Count = 150
-    fused_size: Count = 100
-    dropout: Share = 0.5
-    input_dropout: Share = 0.3
-    distribution_heads: Count = 4
-    fusion_heads: Count = 4
-    semantic_heads: Count = 2
-    window_past: Whole = 10
-    window_future: Whole = 10
-    max_hops: Count = 8
-    num_prototypes: Count = 500
-    initial_std: Positive = 0.05
-    min_std: Positive = 1e-4
+    hidden_size: PositiveInt = 150
+    fused_size: PositiveInt = 100
+    dropout: Fraction = 0.5
+    input_dropout: Fraction = 0.3
+    distribution_heads: PositiveInt = 4
+    fusion_heads: PositiveInt = 4
+    semantic_heads: PositiveInt = 2
+    window_past: NonNegativeInt = 10
+    window_future: NonNegativeInt = 10
+    max_hops: PositiveInt = 8
+    num_prototypes: PositiveInt = 500
+    initial_std: PositiveFloat = 0.05
+    min_std: PositiveFloat = 1e-4
     causal: bool = False
     distribution_input: Literal["hidden", "embedding"] = "hidden"
     fusion_input: Literal["weighted", "sampled"] = "weighted"
@@ -103,6 +119,11 @@ class ModelConfig:
     semantic_edge_weights: bool = True
     semantic_position_encoding: bool = True
     matmul: Matmul = "float32"
+
+    @property
+    def reach_future(self) -> int:
+        """Returns how many utterances ahead edges reach: `window_future`, or 0 for a causal network."""
+        return 0 if self.causal else self.window_future
 
     def __post_init__(self) -> None:
         """Raise InputError where sizes do not divide."""
@@ -148,23 +169,23 @@ class LossConfig:
         latent_alignment: False is the ablation "w/o LSA".
     """
 
-    lambda_alignment: Weight = 0.6
-    gamma_instance: Weight = 0.4
-    gamma_prototype: Weight = 0.4
-    gamma_latent: Weight = 0.3
-    temperature_audio: Positive = 0.1
-    temperature_text: Positive = 0.3
-    temperature_other: Positive = 0.1
-    temperature_cross: Positive = 0.05
-    temperature_prototype: Positive = 0.07
-    offset_intra: pydantic.FiniteFloat = 0.0
-    offset_cross: pydantic.FiniteFloat = 0.0
+    lambda_alignment: NonNegativeFloat = traced(0.6)
+    gamma_instance: NonNegativeFloat = traced(0.4)
+    gamma_prototype: NonNegativeFloat = traced(0.4)
+    gamma_latent: NonNegativeFloat = traced(0.3)
+    temperature_audio: PositiveFloat = traced(0.1)
+    temperature_text: PositiveFloat = traced(0.3)
+    temperature_other: PositiveFloat = traced(0.1)
+    temperature_cross: PositiveFloat = traced(0.05)
+    temperature_prototype: PositiveFloat = traced(0.07)
+    offset_intra: FiniteFloat = traced(0.0)
+    offset_cross: FiniteFloat = traced(0.0)
     offset_form: Literal["inside", "printed"] = "inside"
     gate_positives: bool = True
-    sinkhorn_epsilon: Positive = 0.05
-    sinkhorn_iterations: Count = 3
-    prototype_frozen_epochs: Whole = 1
-    class_balance: Balance = 0.0
+    sinkhorn_epsilon: PositiveFloat = 0.05
+    sinkhorn_iterations: PositiveInt = 3
+    prototype_frozen_epochs: NonNegativeInt = 1
+    class_balance: ClosedFraction = 0.0
     instance_alignment: bool = True
     prototype_alignment: bool = True
     latent_alignment: bool = True
@@ -184,25 +205,26 @@ class TrainConfig:
         restart_epochs: period of the restarts (paper: 50).
         warmup_epochs: the learning rate grows linearly from 0 over this many epochs (paper: none).
         weight_decay: lambda_d (paper: 0.001).
-        weight_decay_mode: added to the gradient (coupled), or (literal) theta <- (1 - lambda_d) theta each step (decoupled).
+        weight_decay_mode: the decay is added to the gradient (coupled), or (literal) theta <- (1 - lambda_d) theta in
+            each step (decoupled).
         clip_norm: gradients are scaled down to this global norm; 0 does not clip (paper: none).
         modality_dropout: share of utterances that lose one modality in training, if they have more (paper: none).
         utterance_dropout: share of utterances left out of an epoch; their dialogues close up (paper: none).
         checkpoint: the weights reported: of the last epoch, or (literal) of the best validation WAF1.
     """
 
-    epochs: Count = 60
-    dialogues_per_step: Count = 16
-    learning_rate: Positive = 3e-3
-    min_learning_rate: Weight = 1e-8
+    epochs: PositiveInt = 60
+    dialogues_per_step: PositiveInt = 16
+    learning_rate: PositiveFloat = traced(3e-3)
+    min_learning_rate: NonNegativeFloat = 1e-8
     schedule: Literal["cosine", "restarts", "constant"] = "cosine"
-    restart_epochs: Count = 50
-    warmup_epochs: Weight = 0.0
-    weight_decay: Weight = 1e-4
+    restart_epochs: PositiveInt = 50
+    warmup_epochs: NonNegativeFloat = 0.0
+    weight_decay: NonNegativeFloat = traced(1e-4)
     weight_decay_mode: Literal["coupled", "decoupled"] = "coupled"
-    clip_norm: Weight = 5.0
-    modality_dropout: Share = 0.0
-    utterance_dropout: Share = 0.5
+    clip_norm: NonNegativeFloat = 5.0
+    modality_dropout: Fraction = 0.0
+    utterance_dropout: Fraction = 0.5
     checkpoint: Literal["best", "last"] = "last"
 
 

@@ -1,7 +1,7 @@
-"""Means, softmax and normalisation that leave out what is masked: the only place that divides by a count or a norm.
+"""Means, softmax, quotients and norms under a mask: the only place that divides by what the data may make zero.
 
-Each of them has a finite value and a finite gradient whatever the mask, all-false included: the masked entries are
-replaced *before* the operation that could fail, and the result is chosen after it.
+Each function has a finite value and a finite gradient for every mask, all-false included: masked entries are replaced
+*before* the operation that could fail, and the result is chosen after it.
 """
 
 import jax
@@ -11,24 +11,38 @@ from jax import Array
 Axis = int | tuple[int, ...] | None
 
 
+def safe_divide(numerator: Array | float, denominator: Array) -> Array:
+    """Computes numerator / denominator, and 0 with a gradient of 0 where the denominator is 0.
+
+    Args:
+        numerator: f32[...], broadcastable against `denominator`.
+        denominator: f32[...] or i32[...], for example a count, a sum of weights or a norm.
+
+    Returns:
+        f32[...] of the broadcast shape.
+    """
+    divisible = denominator != 0
+    return jnp.where(divisible, numerator / jnp.where(divisible, denominator, 1), 0.0)
+
+
 def masked_mean(values: Array, mask: Array, axis: Axis = None) -> Array:
-    """Mean of `values` where `mask` holds; 0 where it holds nowhere.
+    """Computes the mean of `values` where `mask` holds; 0 where it holds nowhere.
 
     Args:
         values: f32[...].
         mask: bool, broadcastable to `values`.
-        axis: the axes to average over, all by default.
+        axis: the axes to average over; all of them by default.
 
     Returns:
         f32[...] without `axis`.
     """
     mask = jnp.broadcast_to(mask, values.shape)
     total = jnp.sum(jnp.where(mask, values, 0.0), axis=axis)
-    return total / jnp.maximum(jnp.sum(mask, axis=axis), 1)
+    return safe_divide(total, jnp.sum(mask, axis=axis))
 
 
 def masked_softmax(logits: Array, mask: Array, axis: int = -1) -> Array:
-    """Softmax of `logits` over the entries where `mask` holds; zeros where it holds nowhere.
+    """Computes the softmax of `logits` over the entries where `mask` holds; zeros where it holds nowhere.
 
     Args:
         logits: f32[...].
@@ -36,18 +50,17 @@ def masked_softmax(logits: Array, mask: Array, axis: int = -1) -> Array:
         axis: the axis that sums to one.
 
     Returns:
-        f32[...], as `logits`.
+        f32[...], of the shape of `logits`.
     """
     mask = jnp.broadcast_to(mask, logits.shape)
     largest = jnp.max(logits, axis=axis, keepdims=True, where=mask, initial=jnp.finfo(logits.dtype).min)
     shifted = jnp.where(mask, logits - jax.lax.stop_gradient(largest), 0.0)
     exponentials = jnp.where(mask, jnp.exp(shifted), 0.0)
-    total = jnp.sum(exponentials, axis=axis, keepdims=True)
-    return exponentials / jnp.where(total > 0, total, 1.0)
+    return safe_divide(exponentials, jnp.sum(exponentials, axis=axis, keepdims=True))
 
 
 def masked_logsumexp(logits: Array, mask: Array, axis: int | tuple[int, ...] = -1) -> Array:
-    """Log of the sum of exp(logits) where `mask` holds; half of the least float where it holds nowhere.
+    """Computes the log of the sum of exp(logits) where `mask` holds; half of the smallest float where it holds nowhere.
 
     Args:
         logits: f32[...].
@@ -67,11 +80,11 @@ def masked_logsumexp(logits: Array, mask: Array, axis: int | tuple[int, ...] = -
 
 
 def safe_normalize(vectors: Array, epsilon: float = 1e-12) -> Array:
-    """Vectors of unit length along the last axis; a vector shorter than sqrt(epsilon) stays as it is, divided by that.
+    """Scales vectors to unit length along the last axis; one shorter than sqrt(epsilon) is divided by sqrt(epsilon).
 
     Args:
         vectors: f32[..., d].
-        epsilon: the least squared norm that is divided by.
+        epsilon: the smallest squared norm to divide by.
 
     Returns:
         f32[..., d].
@@ -80,11 +93,11 @@ def safe_normalize(vectors: Array, epsilon: float = 1e-12) -> Array:
 
 
 def safe_norm(vectors: Array, epsilon: float = 1e-12) -> Array:
-    """Euclidean norm along the last axis, with a zero gradient where the vector is (nearly) zero.
+    """Computes the Euclidean norm along the last axis, with a gradient of 0 where the vector is (nearly) zero.
 
     Args:
         vectors: f32[..., d].
-        epsilon: squared norms up to this give a norm of 0.
+        epsilon: a squared norm up to this gives a norm of 0.
 
     Returns:
         f32[...].

@@ -7,9 +7,19 @@ E = B * N * W edges; S runs.
 
 from typing import Any, NamedTuple, TypeAlias
 
+import jax
 from jax import Array
 
+from macsgr_jax.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig, split_fields
+
+Params: TypeAlias = dict[str, Any]
 AnyArray: TypeAlias = Any  # np.ndarray or jax.Array: mypy has no name for what both can do.
+
+# A configuration is a pytree: its traced hyperparameters are leaves, its static settings are structure.
+for _section in (DataConfig, ModelConfig, LossConfig, TrainConfig):
+    _traced, _static = split_fields(_section)
+    jax.tree_util.register_dataclass(_section, data_fields=_traced, meta_fields=_static)
+jax.tree_util.register_dataclass(Config, data_fields=["data", "model", "loss", "train"], meta_fields=[])
 
 
 class Utterances(NamedTuple):
@@ -63,14 +73,14 @@ class Gaussian(NamedTuple):
 
 
 class NetworkOutput(NamedTuple):
-    """What the network says of a batch.
+    """The predictions of a network for a batch, and the intermediate results that losses and figures read.
 
     Attributes:
-        logits: f32[B, N, C].
-        embeddings: f32[M, B, N, d_e], unit length (s~ and t~ of the paper), zero where padded or not available.
-        latents: the latent Gaussians of each modality.
+        logits: f32[B, N, C], unnormalised log-probabilities of the emotions.
+        embeddings: f32[M, B, N, d_e], of unit length (s~ and t~ of the paper); zero where padded or not available.
+        latents: the latent Gaussians of all modalities.
         weights: f32[M, B, N], the fusion weights omega, which sum to one over the available modalities.
-        nodes: f32[B, N, d_f], the fused features g before refinement.
+        nodes: f32[B, N, d_f], the fused features g before the refinement.
         syntactic: f32[B, N, d_f // 2], h^sy; zero where the syntactic encoder is ablated.
         semantic: f32[B, N, d_f - d_f // 2], h^se; zero where the semantic encoder is ablated.
     """

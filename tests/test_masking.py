@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from macsgr_jax.masking import masked_logsumexp, masked_mean, masked_softmax, safe_norm, safe_normalize
+from macsgr_jax.masking import masked_logsumexp, masked_mean, masked_softmax, safe_divide, safe_norm, safe_normalize
 
 MASKED = {"mean": masked_mean, "softmax": masked_softmax, "logsumexp": masked_logsumexp}
 
@@ -60,7 +60,8 @@ def test_large_logits_do_not_overflow(size: float) -> None:
 
 @pytest.mark.parametrize("garbage", [1e30, -1e30, np.inf, -np.inf, np.nan])
 @pytest.mark.parametrize("name", MASKED)
-def test_garbage_under_the_mask_changes_neither_value_nor_gradient(name: str, garbage: float) -> None:
+def test_garbage_under_the_mask_changes_nothing(name: str, garbage: float) -> None:
+    """Neither the value nor the gradient."""
     values, mask = draw()
 
     def evaluate(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,6 +92,20 @@ def test_masked_logsumexp_of_nothing_can_be_added_to() -> None:
     assert jax.nn.softplus(nothing) == 0.0
 
 
+def test_safe_divide_is_the_quotient() -> None:
+    numerator, denominator = np.array([1.0, -3.0, 0.0, 2.0]), np.array([4, -2, 5, 0])
+    np.testing.assert_allclose(safe_divide(numerator, denominator), [0.25, 1.5, 0.0, 0.0])
+    np.testing.assert_allclose(safe_divide(1.0, jnp.array([[2.0], [0.0]])), [[0.5], [0.0]])
+
+
+def test_gradients_of_safe_divide() -> None:
+    """Those of the quotient, and 0 where the denominator is 0."""
+    numerator, denominator = jnp.array([3.0, 3.0, 0.0]), jnp.array([2.0, 0.0, 0.0])
+    by_numerator, by_denominator = jax.grad(lambda *parts: safe_divide(*parts).sum(), (0, 1))(numerator, denominator)
+    np.testing.assert_allclose(by_numerator, [0.5, 0.0, 0.0])
+    np.testing.assert_allclose(by_denominator, [-0.75, 0.0, 0.0])
+
+
 def test_safe_normalize_gives_unit_length() -> None:
     vectors = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32) * 100
     expected = vectors / np.linalg.norm(vectors.astype(np.float64), axis=-1, keepdims=True)
@@ -117,7 +132,7 @@ def test_gradients_of_norm_and_direction() -> None:
 
 
 def test_gradients_at_the_zero_vector_are_finite() -> None:
-    """The plain norm's are not a number: trap 4 of DESIGN.md."""
+    """Those of `jnp.linalg.norm` are not a number there."""
     zero = jnp.zeros(3)
     assert not np.isfinite(jax.grad(jnp.linalg.norm)(zero)).any()
     np.testing.assert_array_equal(jax.grad(safe_norm)(zero), 0.0)

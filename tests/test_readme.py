@@ -1,58 +1,63 @@
-"""What the README says can be done, can be done."""
+"""The README: short, in order, complete. tests/docs/ checks its commands, code and links."""
 
 import re
-from pathlib import Path
 
-import numpy as np
-import pytest
+import yaml
 
-from macsgr_jax import losses, save_corpus
-from macsgr_jax.config import Config
-from macsgr_jax.data import synthetic
-from macsgr_jax.overrides import setting_names
-from tests.inference.test_export import LOADING
-from tests.testing.corpora import compile_quickly
+import macsgr_jax
+from macsgr_jax import losses
+from tests.docs.blocks import README, ROOT, find_blocks, read_page
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+TEXT = read_page(README)
 
 
-PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+def test_length() -> None:
+    """A stranger finishes it."""
+    assert len(TEXT.splitlines()) <= 170
 
 
-def test_the_ten_lines_of_library_use_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, _ = PYTHON
-    corpus = synthetic.generate(12)
-    save_corpus(corpus, tmp_path / "my_corpus.npz")
-    monkeypatch.chdir(tmp_path)
-    names: dict = {}
-    with compile_quickly():
-        exec(code, names)
-    expected = names["terms"]["classification"] + 0.6 * (
-        0.4 * names["terms"]["instance"] + 0.4 * names["terms"]["prototype"] + 0.3 * names["terms"]["latent"]
-    )
-    np.testing.assert_allclose(names["loss"], expected, rtol=1e-5)
-    assert names["output"].logits.shape[-1] == corpus.num_classes
+def test_first_commands() -> None:
+    """It begins with the two commands."""
+    first = find_blocks(README)[0]
+    assert [line.split("#")[0].strip() for line in first.code.splitlines()] == ["make train", "make test"]
 
 
-def test_the_lines_that_load_an_export_are_those_that_are_tested() -> None:
-    """`tests/test_export.py` runs them in a process without this package."""
-    assert PYTHON[1].strip() == LOADING.strip()
+def test_order() -> None:
+    """The sections stand in the order in which a stranger asks."""
+    assert re.findall(r"^## (.+)$", TEXT, flags=re.MULTILINE) == [
+        "Install",
+        "Thirty seconds of use",
+        "Does it work",
+        "Your own conversation",
+        "Many runs at once",
+        "Reuse the losses",
+        "Bring a corpus",
+        "Reproduce the paper",
+        "Cite",
+    ]
 
 
-def test_every_setting_that_is_named_exists() -> None:
-    known = {name for name, _, _ in setting_names(Config())}
-    found = set(re.findall(r"`(?:--set )?((?:data|model|loss|train)\.[a-z_]+)(?:=[^`]*)?`", README))
-    named = found - {"train.py", "model.json"}
-    assert len(named) > 15
-    assert named <= known
+def test_losses() -> None:
+    """Every public loss is listed with its equations."""
+    listed = set(re.findall(r"`losses\.([a-z_]+)\(", TEXT))
+    assert listed == {name for name in losses.__all__ if name not in ("TERMS", "dense_instance_alignment")}
 
 
-def test_every_loss_is_listed() -> None:
-    listed = set(re.findall(r"`losses\.([a-z_]+)\(", README))
-    assert listed == {name for name in losses.__all__ if name != "TERMS"}
+def test_headline() -> None:
+    """One table of results, between the markers of `python -m experiments.report`, with one row per corpus."""
+    begin, end = "<!-- headline: begin -->", "<!-- headline: end -->"
+    assert TEXT.count(begin) == TEXT.count(end) == 1
+    rows = TEXT.split(begin)[1].split(end)[0].strip().splitlines()
+    assert len(rows) == 5 and all(row.count("|") == rows[0].count("|") for row in rows)
 
 
-def test_every_link_to_a_file_leads_somewhere() -> None:
-    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in target]
-    missing = [target for target in targets if not (Path(__file__).parents[1] / target).exists()]
-    assert targets and not missing
+def test_bibtex() -> None:
+    """The BibTeX entries are those of CITATION.cff."""
+    (block,) = find_blocks(README, "bibtex")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    paper = citation["preferred-citation"]
+    fields = dict(re.findall(r"^  (\w+) +=\s*\{(.*)\},?$", block.code.split("@software")[0], flags=re.MULTILINE))
+    assert fields["title"] == paper["title"] and fields["journal"] == paper["journal"] and fields["doi"] == paper["doi"]
+    authors = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
+    assert fields["author"].split(" and ") == authors and fields["year"] == str(paper["year"])
+    assert f"version = {{{macsgr_jax.__version__}}}" in block.code

@@ -40,7 +40,7 @@ def test_numpy_and_jax_agree_and_keep_their_type() -> None:
 
 
 def test_no_other_file_computes_it() -> None:
-    """Twice the diagonal over gold plus predicted counts is written once; scikit-learn's is for tests and experiments."""
+    """Twice the diagonal over gold plus predicted counts is written once; tests and experiments have scikit-learn."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))

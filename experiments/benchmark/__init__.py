@@ -1,1 +1,1 @@
-"""How fast the network trains and answers, what it needs, and how a plain PyTorch program compares."""
+"""Speed and memory of training and inference, and a comparison with a plain PyTorch program."""

@@ -1,4 +1,4 @@
-"""Measure how fast the network trains and answers, what it needs, and how a plain PyTorch program compares."""
+"""Measures the speed and memory of training and inference, and compares them with a plain PyTorch program."""
 
 import dataclasses
 import importlib.metadata
@@ -29,24 +29,24 @@ from macsgr_jax.runs.results import describe_command, describe_machine
 from macsgr_jax.runs.tables import as_screen_table
 
 SCHEMA = "macsgr_jax.benchmark/1"
-# Cores of a machine that is said to be idle.
-MOST_OTHER_WORK = 0.2
+# On an idle machine other programs keep fewer cores busy.
+MAX_OTHER_CORES = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Measure training and inference of the network, or how time and memory grow with dialogues, batch and corpus.
+    """Measure training and inference of the network, or time and memory against dialogue length, batch and corpus.
 
     Attributes:
-        shape: Train on noise in the shape of this corpus; the time does not depend on what the numbers say.
-        corpus: Train on this .npz file instead; docs/corpus.md has the form.
-        peer: Also measure the same network in PyTorch, in turns with ours, and give the ratio. Needs torch.
-        rounds: Epochs of each that count; one more warms up.
+        shape: Train on noise in the shape of this corpus; the time does not depend on the values of the features.
+        corpus: Train on this .npz file instead (docs/corpus.md describes the format).
+        peer: Also measure the same network in PyTorch, in turns with ours, and report the ratio. Needs torch.
+        rounds: Measured epochs of each, after one to warm up.
         scale: Measure time and memory against dialogue length, batch and corpus instead, in the features of the shape.
-        quick: A form of a minute, to see that everything runs; its figures mean nothing.
-        memory_limit: GiB that a point of --scale may need; by default half of what the machine or its accelerator has.
+        quick: A small form, to check in a minute that everything runs; its figures mean nothing.
+        memory_limit: Maximum GiB of a point of --scale; by default half the memory of the accelerator or the machine.
         json: Also write the figures into this file.
-        set: Replace one setting of the default preset; may be repeated. The settings are listed below.
+        set: Replace one setting of the default preset, as listed below; may be repeated.
     """
 
     shape: Literal["iemocap", "meld"] = "iemocap"
@@ -61,7 +61,7 @@ class Benchmark:
 
 
 def main(command: Benchmark) -> None:
-    """Measure, show, write."""
+    """Measures, prints the figures, and writes them."""
     check(command)
     console = make_console()
     config = override(PRESETS["default"], command.set)
@@ -78,7 +78,7 @@ def main(command: Benchmark) -> None:
 
 
 def check(command: Benchmark) -> None:
-    """Raise InputError for what would fail after minutes."""
+    """Raises InputError for options that would fail after minutes."""
     if command.rounds < 1:
         raise InputError("--rounds must be at least 1")
     if command.scale and (command.peer or command.corpus):
@@ -92,24 +92,24 @@ def check(command: Benchmark) -> None:
 
 
 def measure_training(command: Benchmark, config: Config, console: Console) -> dict[str, Any]:
-    """Training and inference, with the peer if that is asked for."""
+    """Measures training and inference, with the peer if that is asked for."""
     corpus = make_corpus(choose_shape(command)) if command.corpus is None else load_corpus(command.corpus)
     prepared = prepare(corpus, config)
-    console.print(describe_task(prepared), highlight=False)
+    console.print(describe_prepared(prepared), highlight=False)
     measured = measure_speed(prepared, config, 1 if command.quick else command.rounds, command.peer)
     console.print(as_screen_table(*speed_rows(measured)))
     others = measured["cores_of_others"]
-    if others is not None and others > MOST_OTHER_WORK:
+    if others is not None and others > MAX_OTHER_CORES:
         console.print(
-            f"note: other programs kept {others:.1f} cores busy meanwhile, which slows PyTorch down more than us:"
-            " take no ratio from this run",
+            f"note: other programs kept {others:.1f} cores busy meanwhile, which slows PyTorch down more than JAX:"
+            " the ratio of this run is not valid",
             highlight=False,
         )
     return {"corpus": command.corpus and str(command.corpus), "shape": command.shape, "speed": measured}
 
 
 def measure_scale(command: Benchmark, config: Config, console: Console) -> dict[str, Any]:
-    """The scale curve, a line a point as soon as it is there."""
+    """Measures the scale curve, and prints one line per point as soon as it is measured."""
     shape, axes = SHAPES[command.shape], QUICK if command.quick else FULL
     limit = default_limit() if command.memory_limit is None else int(command.memory_limit * 2**30)
     scale = Scale(shape, config, limit, axes.rounds)
@@ -122,24 +122,25 @@ def measure_scale(command: Benchmark, config: Config, console: Console) -> dict[
 
 
 def choose_shape(command: Benchmark) -> Shape:
-    """The shape, with few dialogues in the quick form."""
+    """Returns the shape, with few dialogues in the quick form."""
     shape = SHAPES[command.shape]
     return dataclasses.replace(shape, dialogues=(8, 2, 2)) if command.quick else shape
 
 
-def describe_task(prepared: PreparedCorpus) -> str:
-    """The training split and its rows in one line."""
+def describe_prepared(prepared: PreparedCorpus) -> str:
+    """Describes the training split and its rows in one line."""
     lengths = prepared.corpus.lengths[prepared.corpus.dialogues_of("train")]
     sizes = ", ".join(f"{name} {values.shape[1]}" for name, values in sorted(prepared.utterances.features.items()))
     return (
         f"{len(lengths)} training dialogues of {lengths.min()} to {lengths.max()}, on average {lengths.mean():.1f}"
-        f" utterances; {sizes}; {prepared.steps_per_epoch} steps of {prepared.rows_per_step} rows of {prepared.slots} slots"
+        f" utterances; {sizes}; {prepared.steps_per_epoch} steps of {prepared.rows_per_step} rows of {prepared.slots}"
+        " slots"
     )
 
 
 @contextmanager
 def without_compilation_cache() -> Iterator[None]:
-    """Compile anew, so that the seconds of a compilation are those of a first start."""
+    """Disables the compilation cache, so that compilation takes as long as at the first start."""
     before = getattr(jax.config, "jax_enable_compilation_cache", True)
     jax.config.update("jax_enable_compilation_cache", False)
     try:

@@ -1,4 +1,4 @@
-"""The measurements of experiments/gpu_suite.sh: what an accelerator makes of many runs, long dialogues and a grid."""
+"""Measurements of accelerator_suite.sh: many runs at once, long dialogues and a grid on this machine's accelerator."""
 
 import dataclasses
 import importlib.util
@@ -16,14 +16,13 @@ from macsgr_jax.cli.common import make_console, run_script
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.files import write_json
-from macsgr_jax.hparams import HParams
 from macsgr_jax.overrides import override
 from macsgr_jax.presets import PRESETS
 from macsgr_jax.runs.execution import count_fitting_runs
 from macsgr_jax.runs.results import describe_command, describe_machine
 from macsgr_jax.runs.tables import as_markdown_table
 from macsgr_jax.search.space import configure_point, make_grid
-from macsgr_jax.training.loop import EpochReport, stack_hparams, train_runs
+from macsgr_jax.training.loop import train_runs
 
 PAPERS_GRID = tuple(f"gamma_{name}=0.1:1:0.1" for name in ("instance", "prototype", "latent"))
 
@@ -34,8 +33,8 @@ class Suite:
 
     Attributes:
         out: The JSON file to write.
-        shape: Noise in the shape of this corpus is trained on; the time does not depend on what the numbers say.
-        small: A form of a minute or two on a CPU, to see that everything runs; its figures mean nothing.
+        shape: Train on noise in the shape of this corpus; the time does not depend on the values of the features.
+        small: A small form, to check in two minutes on a CPU that everything runs; its figures mean nothing.
     """
 
     out: Path
@@ -45,16 +44,16 @@ class Suite:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How much is measured.
+    """Sizes of the measurements.
 
     Attributes:
-        seeds: trained at once.
-        epochs: of each seed.
-        lengths: dialogue lengths, with the same number of slots a step.
-        slots: of a step, for those lengths; the longest dialogue's where that is more.
-        runs: runs at once.
-        timed: epochs that a step time is the median of.
-        settings: replaced for all of it.
+        seeds: the number of seeds that are trained at once.
+        epochs: the epochs of each seed.
+        lengths: dialogue lengths to measure, with the same number of slots per step.
+        slots: the slots of a step for those lengths; those of the longest dialogue where it has more.
+        runs: numbers of runs at once to measure.
+        timed: the number of epochs whose median is a step time.
+        settings: settings that replace those of the default preset.
     """
 
     seeds: int = 10
@@ -78,7 +77,7 @@ SMALL = Plan(2, 2, (16,), 32, (1,), 1, tuple(f"model.{setting}" for setting in S
 
 
 def main(command: Suite) -> None:
-    """Measure, print the table, write the JSON."""
+    """Measures, prints the table, and writes the JSON file."""
     console = make_console()
     plan = SMALL if command.small else Plan()
     config = override(PRESETS["default"], plan.settings)
@@ -104,35 +103,37 @@ def main(command: Suite) -> None:
 
 
 def time_epochs(
-    prepared: PreparedCorpus, config: Config, seeds: Sequence[int], numbers: HParams | None = None
+    prepared: PreparedCorpus, configs: Config | Sequence[Config], seeds: Sequence[int]
 ) -> tuple[float, np.ndarray]:
-    """Train; seconds up to the end of the first epoch, compilation included, and seconds of each later epoch."""
+    """Times a training: seconds to the end of its first epoch, compilation included, and of each later epoch."""
     moments = [time.perf_counter()]
-
-    def note(report: EpochReport) -> None:
-        moments.append(time.perf_counter())
-
-    jax.block_until_ready(train_runs(prepared, config, seeds, numbers, on_epoch=note))
-    moments[-1] = time.perf_counter()
+    previous = None
+    for epoch in train_runs(prepared, configs, seeds):
+        if previous:  # As a caller does that keeps the device at work.
+            jax.block_until_ready(previous.report)
+            moments.append(time.perf_counter())
+        previous = epoch
+    jax.block_until_ready(epoch.runs)
+    moments.append(time.perf_counter())
     passed = np.diff(moments)
     return float(passed[0]), passed[1:]
 
 
 def measure_seeds(prepared: PreparedCorpus, config: Config, plan: Plan, rows: list[list[str]]) -> dict[str, Any]:
-    """The seeds of one program from the end of their first epoch, and the peer's one by one."""
+    """Measures the seeds of one program from the end of their first epoch, and those of the peer one by one."""
     config = override(config, [f"train.epochs={plan.epochs}"])
     first, later = time_epochs(prepared, config, range(plan.seeds))
     seconds = float(later.sum()) * plan.epochs / len(later)
     rows.append([f"{plan.seeds} seeds x {plan.epochs} epochs at once, after compilation", f"{seconds:.1f} s"])
     rows.append(["the same: compilation and first epoch", f"{first:.1f} s"])
     peer = measure_peer(prepared, config, plan)
-    said = "not measured: torch is not installed" if peer is None else f"{peer * plan.epochs * plan.seeds:.1f} s"
-    rows.append([f"PyTorch peer, one seed x {plan.seeds} (from {plan.timed} epochs)", said])
+    cell = "not measured: torch is not installed" if peer is None else f"{peer * plan.epochs * plan.seeds:.1f} s"
+    rows.append([f"PyTorch peer, one seed x {plan.seeds} (from {plan.timed} epochs)", cell])
     return {"seconds": seconds, "first_epoch_seconds": first, "peer_epoch_seconds": peer}
 
 
 def measure_peer(prepared: PreparedCorpus, config: Config, plan: Plan) -> float | None:
-    """Median seconds of an epoch of the PyTorch peer; None without torch."""
+    """Measures the median seconds of an epoch of the PyTorch peer; returns None without torch."""
     if importlib.util.find_spec("torch") is None:
         return None
     import torch
@@ -146,12 +147,12 @@ def measure_peer(prepared: PreparedCorpus, config: Config, plan: Plan) -> float 
 
 
 def measure_grid(prepared: PreparedCorpus, config: Config, plan: Plan, rows: list[list[str]]) -> dict[str, Any]:
-    """Runs a minute of the paper's 1,000 points, as many at once as fit, from the first points of the grid."""
+    """Measures runs per minute of the paper's 1,000 points, as many at once as fit, on the first points of the grid."""
     points = make_grid(PAPERS_GRID, config)
     together = count_fitting_runs(prepared, config)
     configs = [configure_point(config, point) for point in points[:together]]
-    short = override(config, [f"train.epochs={plan.timed + 1}"])
-    _, later = time_epochs(prepared, short, [0] * together, stack_hparams(configs, prepared))
+    short = [override(one, [f"train.epochs={plan.timed + 1}"]) for one in configs]
+    _, later = time_epochs(prepared, short, [0] * together)
     rate = 60 * together / (float(np.median(later)) * config.train.epochs)
     rows.append(
         [f"the paper's {len(points)} points, {config.train.epochs} epochs, {together} at once", f"{rate:.1f} runs/min"]
@@ -162,16 +163,16 @@ def measure_grid(prepared: PreparedCorpus, config: Config, plan: Plan, rows: lis
 def measure_runs(
     prepared: PreparedCorpus, config: Config, number: int, plan: Plan, rows: list[list[str]]
 ) -> dict[str, Any]:
-    """Step time against runs at once."""
+    """Measures the step time of a number of runs at once."""
     short = override(config, [f"train.epochs={plan.timed + 1}"])
     _, later = time_epochs(prepared, short, range(number))
     seconds = float(np.median(later)) / prepared.steps_per_epoch
-    rows.append([f"step, {number} runs at once", f"{1e3 * seconds:.2f} ms, {1e3 * seconds / number:.2f} ms a run"])
+    rows.append([f"step, {number} runs at once", f"{1e3 * seconds:.2f} ms, {1e3 * seconds / number:.2f} ms per run"])
     return {"runs_at_once": number, "step_seconds": seconds}
 
 
 def measure_length(shape: Shape, config: Config, length: int, plan: Plan, rows: list[list[str]]) -> dict[str, Any]:
-    """Step time against dialogue length, at a number of slots a step."""
+    """Measures the step time of a dialogue length, with a number of slots per step."""
     slots = max(length, plan.slots)
     dialogues = (2 * slots // length, 1, 1)
     shape = dataclasses.replace(shape, dialogues=dialogues)
@@ -185,11 +186,14 @@ def measure_length(shape: Shape, config: Config, length: int, plan: Plan, rows: 
 
 
 def measure_peak(rows: list[list[str]]) -> int | None:
-    """The most memory that the device has held so far; None where it does not say."""
+    """Returns the peak memory of the device so far in bytes; None where it reports none."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     peak = statistics.get("peak_bytes_in_use")
     rows.append(
-        ["peak memory of all of the above", "not told by this device" if peak is None else f"{peak / 2**30:.2f} GiB"]
+        [
+            "peak memory of all of the above",
+            "not reported by this device" if peak is None else f"{peak / 2**30:.2f} GiB",
+        ]
     )
     return peak
 

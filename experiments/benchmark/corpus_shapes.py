@@ -1,4 +1,4 @@
-"""Corpora of noise in the shapes of real ones: how many dialogues, how long, how many features."""
+"""Corpora of noise in the shapes of real ones: number and lengths of dialogues, number of features."""
 
 import dataclasses
 
@@ -10,20 +10,20 @@ from macsgr_jax.data.dialogue import Dialogue, Utterance
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """What of a corpus counts for the time it takes.
+    """The sizes of a corpus that determine the time of a training.
 
     A dialogue has shortest + (longest - shortest) * Beta(*beta) utterances, rounded; the Beta distribution has the mean
     and the standard deviation of the lengths of the corpus that the shape is named after.
 
     Attributes:
-        dialogues: of the training, the validation and the test split.
-        shortest: utterances of the shortest dialogue.
-        longest: utterances of the longest dialogue.
-        beta: parameters of the Beta distribution.
-        sizes: modality -> D_m.
-        num_classes: C.
-        speakers: of the corpus.
-        speakers_per_dialogue: at most.
+        dialogues: the number of dialogues of the training, the validation and the test split.
+        shortest: the number of utterances of the shortest dialogue.
+        longest: the number of utterances of the longest dialogue.
+        beta: the parameters of the Beta distribution.
+        sizes: modality -> D_m, its number of features.
+        num_classes: C, the number of emotions.
+        speakers: the number of speakers of the corpus.
+        speakers_per_dialogue: the maximum number of speakers of a dialogue.
     """
 
     dialogues: tuple[int, int, int]
@@ -45,30 +45,30 @@ SHAPES = {
 
 
 def draw_lengths(shape: Shape, rng: np.random.Generator) -> np.ndarray:
-    """The length of every dialogue of every split, i64[dialogues], the shortest and the longest possible among them."""
+    """Draws the lengths of all dialogues, i64[dialogues]; the shortest and the longest possible are among them."""
     spread = rng.beta(*shape.beta, sum(shape.dialogues))
     lengths = np.rint(shape.shortest + (shape.longest - shape.shortest) * spread).astype(np.int64)
-    # The longest dialogue decides how long a row is.
+    # The longest dialogue determines the length of a row.
     lengths[np.argmax(lengths)], lengths[np.argmin(lengths)] = shape.longest, shape.shortest
     return lengths
 
 
 def make_corpus(shape: Shape, seed: int = 0) -> Corpus:
-    """A corpus of a shape: normal features, and labels and speakers by chance."""
+    """Makes a corpus of a shape: normal features, and labels and speakers at random."""
     rng = np.random.default_rng(seed)
     return fill_corpus(draw_lengths(shape, rng), shape, rng)
 
 
 def fill_corpus(lengths: np.ndarray, shape: Shape, rng: np.random.Generator) -> Corpus:
-    """A corpus of given lengths, with a shape's splits, sizes, emotions and speakers.
+    """Makes a corpus of given dialogue lengths, with the splits, sizes, emotions and speakers of a shape.
 
     Args:
-        lengths: i64[dialogues]; the splits are taken one behind the other.
-        shape: the shape.
+        lengths: i64[dialogues], the number of utterances of each dialogue; the splits follow each other.
+        shape: the shape of the corpus.
         rng: the only source of randomness.
 
     Returns:
-        The corpus, all of it measured.
+        The corpus; no feature is missing.
     """
     utterances, dialogues = int(lengths.sum()), len(lengths)
     features = {

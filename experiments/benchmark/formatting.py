@@ -1,19 +1,19 @@
-"""The benchmark's figures as cells of a table."""
+"""Figures of the benchmark as cells of tables."""
 
 from collections.abc import Callable
 from typing import Any
 
-SCALE_HEAD = ["axis", "at", "rows x slots", "ms a step", "us an utterance", "MiB", "KiB an utterance", "compile s"]
+SCALE_HEAD = ["axis", "at", "rows x slots", "ms per step", "us per utterance", "MiB", "KiB per utterance", "compile s"]
 
 
 def speed_rows(measured: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of what `measure_speed` measured.
+    """Formats the result of `measure_speed`.
 
     Args:
-        measured: its result.
+        measured: the result.
 
     Returns:
-        Column names and cells.
+        Names of the columns, and rows of cells.
     """
     sides = [name for name in ("ours", "peer") if name in measured]
 
@@ -24,10 +24,10 @@ def speed_rows(measured: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     rows = [
         row("training, utterances/s", lambda side: f"{side['train']['utterances_per_second']:,.0f}"),
         row("inference, utterances/s", lambda side: f"{side['inference']['utterances_per_second']:,.0f}"),
-        row("training epoch, s (least to most)", lambda side: _spread(side["train"]["epoch_seconds"])),
-        row("inference, s (least to most)", lambda side: _spread(side["inference"]["epoch_seconds"])),
+        row("training epoch, s (min to max)", lambda side: _spread(side["train"]["epoch_seconds"])),
+        row("inference, s (min to max)", lambda side: _spread(side["inference"]["epoch_seconds"])),
         row("step, ms", lambda side: f"{side['train']['step_milliseconds']:.1f}"),
-        row("steps an epoch", lambda side: str(side["steps"])),
+        row("steps per epoch", lambda side: str(side["steps"])),
         row("padding, % of the slots", lambda side: f"{100 * side['padding_share']:.1f}"),
         _ours_alone("compilation, s", _values(ours["compile_seconds"], 1.0, ".1f"), measured),
         _ours_alone("program memory, MiB", _values(ours["program_bytes"], 2**20, ".0f"), measured),
@@ -41,12 +41,12 @@ def speed_rows(measured: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def scale_row(point: dict[str, Any]) -> list[str]:
-    """The cells of a point, under SCALE_HEAD."""
-    place = [point["axis"], f"{point['place']:,}", f"{point['rows_per_step']} x {point['slots']}"]
+    """Formats a point as a row of cells, under SCALE_HEAD."""
+    position = [point["axis"], f"{point['place']:,}", f"{point['rows_per_step']} x {point['slots']}"]
     if "skipped" in point:
-        return [*place, f"skipped: {point['skipped']}", *[""] * (len(SCALE_HEAD) - len(place) - 1)]
+        return [*position, f"skipped: {point['skipped']}", *[""] * (len(SCALE_HEAD) - len(position) - 1)]
     return [
-        *place,
+        *position,
         f"{point['step_milliseconds']:.1f}",
         f"{point['microseconds_per_utterance']:.0f}",
         "unknown" if point["bytes"] is None else f"{point['bytes'] / 2**20:.0f}",

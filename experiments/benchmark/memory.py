@@ -1,4 +1,4 @@
-"""How much memory this process and its device have held, and how much a measurement may take."""
+"""Peak memory of this process and its device, and the default memory limit of a measurement."""
 
 import os
 import resource
@@ -8,7 +8,7 @@ import jax
 
 
 def peak_bytes() -> dict[str, int | None]:
-    """The most that the process has held on the host so far, and on the device where that says so."""
+    """Returns the peak memory of the process on the host and, where it reports one, on the device, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     statistics = jax.local_devices()[0].memory_stats() or {}
     return {
@@ -18,7 +18,7 @@ def peak_bytes() -> dict[str, int | None]:
 
 
 def default_limit() -> int:
-    """Half the memory of the device, or of this machine where the device does not say, in bytes."""
+    """Returns half the memory of the device, or of this machine where the device reports none, in bytes."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return int(statistics.get("bytes_limit", machine)) // 2

@@ -1,4 +1,4 @@
-"""Training and inference of one network over the same utterances, beside the PyTorch peer's if that is asked for."""
+"""Speed of training and inference over the same utterances, of our network and of the PyTorch peer."""
 
 import importlib.util
 from typing import Any, Protocol
@@ -14,52 +14,53 @@ from macsgr_jax.errors import InputError
 
 
 class Training(Protocol):
-    """What is measured of ours and of the peer's alike; each call returns when its work is done."""
+    """The calls that are measured, of our network and of the peer; each returns when its work is done."""
 
     def train_epoch(self) -> dict[str, float]:
-        """One pass over the training split; the mean of each loss term."""
+        """Trains on the training split once; returns the mean of each loss term."""
 
     def count_correct(self) -> int:
-        """How many utterances of the training split the network names rightly."""
+        """Counts the utterances of the training split that are classified correctly."""
 
-    def padding_share(self) -> float:
-        """Share of the slots of a training epoch that are padding."""
+    def padding_fraction(self) -> float:
+        """Returns the fraction of the slots of a training epoch that are padding."""
 
     @property
     def steps(self) -> int:
-        """Steps of a training epoch."""
+        """The number of steps of a training epoch."""
 
     @property
     def device(self) -> str:
-        """Where it runs."""
+        """The name of the device."""
 
 
 def require_torch() -> None:
-    """Raise InputError where torch is not installed."""
+    """Raises InputError where torch is not installed."""
     if importlib.util.find_spec("torch") is None:
         raise InputError("--peer needs PyTorch, which is not installed: pip install -e '.[peer]'")
 
 
 def measure_speed(prepared: PreparedCorpus, config: Config, rounds: int, with_peer: bool) -> dict[str, Any]:
-    """Whole epochs, ours and the peer's in turns.
+    """Measures whole epochs, of our network and of the peer in turns.
 
     Args:
-        prepared: the data.
-        config: the settings.
-        rounds: epochs of each that count; one more warms up.
-        with_peer: measure the peer too.
+        prepared: the prepared corpus.
+        config: the configuration of the training.
+        rounds: the number of measured epochs of each, after one to warm up.
+        with_peer: whether to measure the peer too.
 
     Returns:
-        Plain values: of each side, of the ratio, and of the machine.
+        Plain values: the figures of each side, of the ratio, and of the machine.
 
     Raises:
-        InputError: the peer does not know a setting.
+        InputError: the peer does not implement a setting.
     """
     utterances = len(prepared.corpus.utterances_of("train"))
     ours = OurTraining(prepared, config)
     sides: dict[str, Training] = {"ours": ours}
-    ours.train_epoch(), ours.count_correct()
-    peak = peak_bytes()  # Before the peer takes its own.
+    ours.train_epoch()
+    ours.count_correct()
+    peak = peak_bytes()  # Before the peer allocates its own.
     if with_peer:
         sides["peer"] = _make_peer(prepared, config)
     with OtherWork() as other_work:
@@ -69,7 +70,7 @@ def measure_speed(prepared: PreparedCorpus, config: Config, rounds: int, with_pe
         name: {
             "device": side.device,
             "steps": side.steps,
-            "padding_share": side.padding_share(),
+            "padding_share": side.padding_fraction(),
             "train": describe_passes(train[name], utterances, side.steps),
             "inference": describe_passes(inference[name], utterances, None),
         }
@@ -86,7 +87,7 @@ def measure_speed(prepared: PreparedCorpus, config: Config, rounds: int, with_pe
 
 
 def describe_passes(seconds: np.ndarray, utterances: int, steps: int | None) -> dict[str, Any]:
-    """Passes over the same utterances: f64[rounds] seconds to plain values."""
+    """Describes passes over the same utterances, f64[rounds] seconds each, as plain values."""
     spread = summarize_seconds(seconds)
     per_step = {} if steps is None else {"step_milliseconds": 1e3 * spread["median"] / steps}
     return {"utterances_per_second": utterances / spread["median"], "epoch_seconds": spread, **per_step}

@@ -1,4 +1,4 @@
-"""Functions timed in turns, so that all of them meet the same state of the machine, and what to say of the seconds."""
+"""Times functions in turns, so that all of them meet the same state of the machine, and summarizes the seconds."""
 
 import os
 import time
@@ -12,14 +12,14 @@ STATISTICS = Path("/proc/stat")
 
 
 def interleave(functions: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
-    """Call every function once to warm it up, then `rounds` times in turns.
+    """Calls every function once to warm it up, then `rounds` times in turns.
 
     Args:
-        functions: name -> what returns only when its work is done.
-        rounds: how often.
+        functions: name -> a function that returns when its work is done.
+        rounds: the number of measured calls.
 
     Returns:
-        name -> f64[rounds], seconds.
+        Name -> f64[rounds], seconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
@@ -33,20 +33,20 @@ def interleave(functions: Mapping[str, Callable[[], Any]], rounds: int) -> dict[
 
 
 def summarize_seconds(seconds: np.ndarray) -> dict[str, float]:
-    """Median, least and most of some times."""
+    """Returns the median, the minimum (`least`) and the maximum (`most`) of some times."""
     return {"median": float(np.median(seconds)), "least": float(seconds.min()), "most": float(seconds.max())}
 
 
 def compare_seconds(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
-    """How many times as fast as theirs ours is.
+    """Computes by which factor ours is faster than theirs.
 
     Args:
-        ours: f64[rounds].
-        theirs: f64[rounds], of the same rounds.
+        ours: f64[rounds], seconds.
+        theirs: f64[rounds], seconds of the same rounds.
 
     Returns:
-        The ratio of the medians; the least and the most of the rounds' ratios; the ratio of the quickest rounds, which
-        other programs on the machine disturb least.
+        The ratio of the medians; the minimum and the maximum of the rounds' ratios; the ratio of the fastest rounds,
+        which other programs on the machine disturb least.
     """
     rounds = theirs / ours
     return {
@@ -58,10 +58,10 @@ def compare_seconds(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
 
 
 class OtherWork:
-    """How many cores other programs keep busy on average while a block runs, where the system tells (Linux).
+    """Measures the number of cores that other programs keep busy on average while a block runs (Linux).
 
     Attributes:
-        cores: f64, after the block; None where the system does not tell.
+        cores: the number of cores, after the block; None where the system does not report it.
     """
 
     cores: float | None = None
@@ -78,7 +78,7 @@ class OtherWork:
 
 
 def _read_clocks() -> tuple[float, ...]:
-    """Seconds of the wall clock, of all cores on this process, and of all cores on any process if that is known."""
+    """Reads the seconds of the wall clock, of all cores on this process and, if known, of all cores on any process."""
     clocks = (time.perf_counter(), time.process_time())
     if not STATISTICS.is_file():
         return clocks

@@ -1,9 +1,9 @@
-"""The same network in plain PyTorch, on padded batches: what the benchmark compares with.
+"""The same network in plain PyTorch, on padded batches, with which the benchmark compares ours.
 
-It is written as a careful repository on emotion recognition in conversation is: `nn.GRU` on packed sequences, batches
-of whole dialogues padded to their longest, dense adjacency. It knows the default readings of `ModelConfig` alone. Of
-what was tried on a CPU, the quickest is here: packed sequences against padded ones, a dense adjacency against
-`index_add`, and so on.
+It is written as a careful repository on emotion recognition in conversation: `nn.GRU` on packed sequences, batches of
+whole dialogues padded to their longest, dense adjacency. It implements the default settings of `ModelConfig` alone. Of
+the alternatives that were tried on a CPU (packed against padded sequences, dense adjacency against `index_add`, ...) it
+has the fastest.
 """
 
 from typing import NamedTuple
@@ -22,15 +22,15 @@ MAX_COSINE = 1.0 - 1e-6
 
 
 class PeerBatch(NamedTuple):
-    """Some dialogues, one a row, padded to the longest.
+    """Dialogues, one per row, padded to the longest.
 
     Attributes:
         features: modality -> f32[B, T, D_m], zero where padded or not available.
         available: bool[M, B, T], False where padded.
-        speakers: i64[B, T].
-        labels: i64[B, T].
-        mask: bool[B, T], True where an utterance is.
-        lengths: i64[B], on the host.
+        speakers: i64[B, T], speakers.
+        labels: i64[B, T], annotated classes.
+        mask: bool[B, T], False where padded.
+        lengths: i64[B], numbers of utterances, on the host.
     """
 
     features: dict[str, Tensor]
@@ -42,7 +42,7 @@ class PeerBatch(NamedTuple):
 
 
 class PeerOutput(NamedTuple):
-    """What the network says: logits f32[B, T, C]; embeddings, mean and std f32[M, B, T, d_e]; garbage where padded."""
+    """Outputs: logits f32[B, T, C]; embeddings, mean and std f32[M, B, T, d_e]; anything where padded."""
 
     logits: Tensor
     embeddings: Tensor
@@ -51,14 +51,14 @@ class PeerOutput(NamedTuple):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, seen: Tensor, heads: int) -> Tensor:
-    """Multi-head attention of f32[B, T, H * h] to the slots where `seen`, bool[B, T], holds."""
+    """Computes multi-head attention of f32[B, T, H * h] to the slots where `seen`, bool[B, T], holds."""
     query, key, value = (one.unflatten(-1, (heads, -1)).transpose(1, 2) for one in (query, key, value))
     result = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen[:, None, None, :])
     return result.transpose(1, 2).flatten(2)
 
 
 class GRUEncoder(nn.Module):
-    """One modality's utterances in the context of their dialogue."""
+    """Encodes the utterances of one modality in the context of their dialogue."""
 
     def __init__(self, size: int, hidden_size: int) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class GRUEncoder(nn.Module):
 
 
 class DistributionEncoder(nn.Module):
-    """One modality's hidden states to means and standard deviations (Fig. 2)."""
+    """Maps hidden states of one modality to means and standard deviations (Fig. 2)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class DistributionEncoder(nn.Module):
 
 
 class CrossModalAttention(nn.Module):
-    """One modality's samples looking at another's (eqs. 18-21)."""
+    """Attends from the samples of one modality to those of another (eqs. 18-21)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class CrossModalAttention(nn.Module):
 
 
 class CrossModalFusion(nn.Module):
-    """Weighted samples of every modality to one vector an utterance."""
+    """Maps weighted samples of every modality to one vector per utterance."""
 
     def __init__(self, config: ModelConfig, modalities: int) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class CrossModalFusion(nn.Module):
 
 
 class RelationalConvolution(nn.Module):
-    """One layer of eq. 23, before the activation."""
+    """Computes one layer of eq. 23, before the activation."""
 
     def __init__(self, size: int, out: int) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class RelationalConvolution(nn.Module):
 
 
 class SyntacticEncoder(nn.Module):
-    """Two relational graph convolutions over the window graph."""
+    """Applies two relational graph convolutions over the window graph."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ class SyntacticEncoder(nn.Module):
         return self.layer_2(hidden, adjacency).relu()
 
     def connect(self, similarity: Tensor, speakers: Tensor, mask: Tensor) -> Tensor:
-        """Edge weights by receiver, relation and sender over the receiver's number of edges: f32[B, T, R, T]."""
+        """Returns edge weights by receiver, relation and sender, over the receiver's edge count: f32[B, T, R, T]."""
         slot = torch.arange(mask.shape[1], device=mask.device)
         offset = slot[None, :] - slot[:, None]
         near = (offset >= -self.past) & (offset <= self.future) & mask[:, None, :]
@@ -179,7 +179,7 @@ class SyntacticEncoder(nn.Module):
 
 
 class SemanticEncoder(nn.Module):
-    """Attention over the whole dialogue with similarity and position in it (eqs. 24-26)."""
+    """Attends over the whole dialogue, with a bias of similarity and position (eqs. 24-26)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -201,7 +201,7 @@ class SemanticEncoder(nn.Module):
         return result.transpose(1, 2).flatten(2)
 
     def hops(self, mask: Tensor) -> Tensor:
-        """Hops between two slots of the window graph, max_hops at most: i64[T, T]."""
+        """Returns the hops between two slots of the window graph, at most max_hops: i64[T, T]."""
         slot = torch.arange(mask.shape[1], device=mask.device)
         distance = slot[:, None] - slot[None, :]
         forward, backward = -(-distance // self.past), -(distance // self.future)
@@ -212,9 +212,9 @@ class PeerNetwork(nn.Module):
     """The whole network.
 
     Args:
-        config: sizes; its readings are taken to be the default ones.
-        sizes: modality -> D_m.
-        num_classes: C.
+        config: the sizes; all switches are taken to have their defaults.
+        sizes: modality -> D_m, its number of features.
+        num_classes: C, the number of classes.
     """
 
     def __init__(self, config: ModelConfig, sizes: dict[str, int], num_classes: int) -> None:
@@ -233,7 +233,7 @@ class PeerNetwork(nn.Module):
         self.input_drop, self.drop = nn.Dropout(config.input_dropout), nn.Dropout(config.dropout)
 
     def forward(self, batch: PeerBatch) -> PeerOutput:
-        """Name the emotion of every utterance of a batch."""
+        """Classifies every utterance of a batch."""
         modalities = range(len(self.modalities))
         features = [self.input_drop(batch.features[name]) for name in self.modalities]
         hidden = [self.drop(self.encoder[m](features[m], batch.lengths)) for m in modalities]
@@ -256,5 +256,5 @@ class PeerNetwork(nn.Module):
         return PeerOutput(logits, torch.stack(embeddings), mean, std)
 
     def load(self, weights: dict[str, np.ndarray]) -> None:
-        """Take the weights that `experiments.benchmark.torch_weights.to_peer` mapped."""
+        """Loads the weights that `experiments.benchmark.torch_weights.to_peer` mapped."""
         self.load_state_dict({name: torch.tensor(values) for name, values in weights.items()})

@@ -1,6 +1,6 @@
-"""The objective, the padded batches and the training loop of the PyTorch peer, for the default recipe alone.
+"""Objective, padded batches and training loop of the PyTorch peer, for the default recipe alone.
 
-This file and `peer.py` are the only importers of torch.
+This file and `torch_network.py` are the only importers of torch.
 """
 
 import itertools
@@ -20,13 +20,13 @@ from experiments.benchmark.torch_network import PeerBatch, PeerNetwork, PeerOutp
 from macsgr_jax.config import Config, LossConfig, TrainConfig
 from macsgr_jax.data.dataset import PreparedCorpus
 from macsgr_jax.errors import InputError
-from macsgr_jax.hparams import make_hparams
+from macsgr_jax.losses.objective import pair_matrices
 from macsgr_jax.overrides import setting_names
 from macsgr_jax.types import Utterances
 
 
 def instance_alignment(embeddings: list[Tensor], labels: list[Tensor], temperatures: Tensor) -> Tensor:
-    """Eq. 6 over the valid embeddings, f32[n_m, d], and labels, i64[n_m], of each modality."""
+    """Computes eq. 6 over the valid embeddings, f32[n_m, d], and labels, i64[n_m], of each modality."""
     counts = torch.tensor([len(one) for one in labels], device=temperatures.device)
     scale = temperatures.reciprocal().repeat_interleave(counts, 0).repeat_interleave(counts, 1)
     z, label = torch.cat(embeddings), torch.cat(labels)
@@ -40,7 +40,7 @@ def instance_alignment(embeddings: list[Tensor], labels: list[Tensor], temperatu
 
 @torch.no_grad()
 def sinkhorn_codes(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
-    """Soft cluster codes of f32[n, K], both sides uniform, in the log domain; each row sums to one."""
+    """Computes soft cluster codes of scores f32[n, K], uniform on both sides, in the log domain; rows sum to one."""
     log_plan = scores / epsilon
     for _ in range(iterations):
         log_plan = (log_plan - log_plan.logsumexp(0, keepdim=True)).log_softmax(1)
@@ -48,7 +48,7 @@ def sinkhorn_codes(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
 
 
 def prototype_alignment(output: PeerOutput, available: Tensor, prototypes: Tensor, config: LossConfig) -> Tensor:
-    """Eq. 11: each modality predicts the other's codes."""
+    """Computes eq. 11: each modality predicts the codes of the other."""
     directions = functional.normalize(prototypes, dim=-1, eps=1e-6)
     scores = [embeddings @ directions.T for embeddings in output.embeddings]
     codes = []
@@ -65,7 +65,7 @@ def prototype_alignment(output: PeerOutput, available: Tensor, prototypes: Tenso
 
 
 def latent_alignment(output: PeerOutput, available: Tensor) -> Tensor:
-    """Eq. 12: half the mean distance of the modalities' Gaussians."""
+    """Computes eq. 12: half the mean distance between the Gaussians of the modalities."""
     parameters = torch.cat([output.mean, output.std], dim=-1)
     distances = [
         (parameters[one] - parameters[other])[available[one] & available[other]].norm(dim=-1)
@@ -77,7 +77,7 @@ def latent_alignment(output: PeerOutput, available: Tensor) -> Tensor:
 def total_loss(
     output: PeerOutput, batch: PeerBatch, prototypes: Tensor, temperatures: Tensor, config: LossConfig
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The objective of eq. 31 and its terms, named as in `macsgr_jax.losses.TERMS`."""
+    """Computes the objective of eq. 31 and its terms, named as in `macsgr_jax.losses.TERMS`."""
     embeddings = [one[seen] for one, seen in zip(output.embeddings, batch.available, strict=True)]
     labels = [batch.labels[seen] for seen in batch.available]
     terms = {
@@ -96,7 +96,7 @@ def total_loss(
 
 
 class PeerDialogues(Dataset):
-    """Dialogues of a corpus, one an item: a dictionary of f32[T, D_m], bool[T, M], i64[T] and i64[T]."""
+    """Dialogues of a corpus; each item is a dictionary of f32[T, D_m], bool[T, M], i64[T] and i64[T]."""
 
     def __init__(
         self, utterances: Utterances, offsets: np.ndarray, dialogues: np.ndarray, device: torch.device
@@ -112,8 +112,8 @@ class PeerDialogues(Dataset):
     def __len__(self) -> int:
         return len(self.spans)
 
-    def __getitem__(self, place: int) -> dict[str, Tensor]:
-        span = slice(*self.spans[place])
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        span = slice(*self.spans[index])
         return {
             **{name: values[span] for name, values in self.features.items()},
             "available": self.available[span],
@@ -123,7 +123,7 @@ class PeerDialogues(Dataset):
 
 
 def collate(items: Sequence[dict[str, Tensor]]) -> PeerBatch:
-    """Pad some dialogues to the longest of them."""
+    """Pads dialogues to the longest of them."""
     fields = {name: pad_sequence([item[name] for item in items], batch_first=True) for name in items[0]}
     available, speakers, labels = (fields.pop(name) for name in ("available", "speakers", "labels"))
     lengths = torch.tensor([len(item["labels"]) for item in items])
@@ -132,19 +132,19 @@ def collate(items: Sequence[dict[str, Tensor]]) -> PeerBatch:
 
 
 class PeerTraining:
-    """A training of the peer, an epoch a call.
+    """Trains the peer, one epoch per call.
 
     Args:
-        prepared: the data; the same as ours.
-        config: the settings; other readings than the default ones are refused.
-        device: of torch; by default a GPU where torch has one.
+        prepared: the prepared corpus, the same as ours.
+        config: the configuration of the training; switches other than the default ones are refused.
+        device: the device of torch; by default a GPU where torch has one.
 
     Raises:
-        InputError: a reading other than the default, or fewer than two modalities.
+        InputError: a switch is not the default, or there are fewer than two modalities.
     """
 
     def __init__(self, prepared: PreparedCorpus, config: Config, device: torch.device | None = None) -> None:
-        refuse_other_readings(config)
+        refuse_other_settings(config)
         features = prepared.utterances.features
         if len(features) < 2:
             raise InputError("the PyTorch peer aligns modalities: give it a corpus of two or more")
@@ -152,7 +152,7 @@ class PeerTraining:
         self.config, self._device = config, device
         sizes = {name: values.shape[1] for name, values in features.items()}
         self.network = PeerNetwork(config.model, sizes, prepared.corpus.num_classes).to(device)
-        self.temperatures = torch.tensor(np.asarray(make_hparams(config, sorted(sizes)).temperatures), device=device)
+        self.temperatures = torch.tensor(np.asarray(pair_matrices(config.loss, sorted(sizes))[0]), device=device)
         corpus = prepared.corpus
         dialogues = PeerDialogues(prepared.utterances, corpus.offsets, corpus.dialogues_of("train"), device)
         size = config.train.dialogues_per_step
@@ -165,7 +165,7 @@ class PeerTraining:
         self.epoch = 0
 
     def train_epoch(self) -> dict[str, float]:
-        """One pass over the training dialogues in a random order; the mean of each loss term."""
+        """Trains on the training dialogues once, in a random order; returns the mean of each loss term."""
         self.network.train()
         self.network.prototypes.requires_grad_(self.epoch >= self.config.loss.prototype_frozen_epochs)
         self.epoch += 1
@@ -173,7 +173,7 @@ class PeerTraining:
         return {name: float(torch.stack([terms[name] for terms in history]).mean()) for name in history[0]}
 
     def train_step(self, batch: PeerBatch) -> dict[str, Tensor]:
-        """One step; the loss terms."""
+        """Takes one step; returns the loss terms."""
         self.optimizer.zero_grad()
         output = self.network(batch)
         loss, terms = total_loss(output, batch, self.network.prototypes, self.temperatures, self.config.loss)
@@ -186,38 +186,38 @@ class PeerTraining:
 
     @torch.inference_mode()
     def count_correct(self) -> int:
-        """How many utterances of the training split the network names rightly."""
+        """Counts the utterances of the training split that are classified correctly."""
         self.network.eval()
         return sum(
             int((self.network(batch).logits.argmax(-1) == batch.labels)[batch.mask].sum()) for batch in self.ordered
         )
 
-    def padding_share(self) -> float:
-        """Share of the slots of an epoch that are padding."""
+    def padding_fraction(self) -> float:
+        """Returns the fraction of the slots of an epoch that are padding."""
         masks = [batch.mask for batch in self.batches]
         return 1.0 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
 
     @property
     def steps(self) -> int:
-        """Steps of a training epoch."""
+        """The number of steps of a training epoch."""
         return len(self.batches)
 
     @property
     def device(self) -> str:
-        """Where it runs."""
+        """The name of the device."""
         threads = f", {torch.get_num_threads()} threads" if self._device.type == "cpu" else ""
         return f"{self._device}{threads}"
 
 
-# Numbers that the peer does not know.
-OURS_ALONE = ("loss.class_balance", "train.modality_dropout", "train.utterance_dropout")
+# Settings that the peer does not implement.
+NOT_IMPLEMENTED = ("loss.class_balance", "train.modality_dropout", "train.utterance_dropout")
 
 
-def refuse_other_readings(config: Config) -> None:
-    """Raise InputError for a setting that the peer does not follow: any switch or choice that is not the default."""
+def refuse_other_settings(config: Config) -> None:
+    """Raises InputError for a setting that the peer does not implement: a switch or choice that is not the default."""
     defaults = {name: value for name, _, value in setting_names(Config())}
     for name, _, value in setting_names(config):
-        choice = isinstance(value, bool | str) or name.startswith(("loss.offset", *OURS_ALONE))
+        choice = isinstance(value, bool | str) or name.startswith(("loss.offset", *NOT_IMPLEMENTED))
         if choice and name != "train.checkpoint" and value != defaults[name]:
             raise InputError(f"the PyTorch peer knows the default recipe only: leave {name} as it is")
         if name.startswith("model.window") and value == 0:
@@ -225,7 +225,7 @@ def refuse_other_readings(config: Config) -> None:
 
 
 def make_optimizer(network: PeerNetwork, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam with the decay in the gradient, on matrices alone."""
+    """Makes Adam with L2 weight decay in the gradient, on matrices alone."""
     matrices = [weight for weight in network.parameters() if weight.ndim > 1]
     vectors = [weight for weight in network.parameters() if weight.ndim <= 1]
     groups: list[dict[str, Any]] = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors}]

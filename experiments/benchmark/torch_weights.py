@@ -1,4 +1,4 @@
-"""Our weights as the PyTorch peer's: the same numbers under its names and in its layouts."""
+"""Maps our weights to those of the PyTorch peer: the same numbers under its names and in its layouts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def to_peer(params: dict[str, Any], modalities: list[str]) -> dict[str, np.ndarray]:
-    """Map weights, or gradients of weights, to the names of `PeerNetwork.state_dict()`.
+    """Maps weights, or gradients of weights, to the names of `PeerNetwork.state_dict()`.
 
     Our kernels are [in, out], torch's [out, in]. Both GRUs have the gates reset, update, candidate in this order; ours
     have a bias of the state for the candidate alone, so that torch's other two are zero. A linear layer without a bias
@@ -37,7 +37,7 @@ def _as_numpy(tree: Any) -> Any:
 
 
 def _linear(name: str, layer: dict[str, np.ndarray], inputs: int = 1, biased: bool = True) -> dict[str, np.ndarray]:
-    """A layer whose kernel has `inputs` axes in front; more than one axis behind are the heads."""
+    """Maps a layer whose kernel has `inputs` input axes; if it has more than one output axis, they are the heads."""
     kernel = layer["kernel"]
     weight = kernel.reshape(int(np.prod(kernel.shape[:inputs])), -1).T
     bias = {f"{name}.bias": layer.get("bias", np.zeros(len(weight), np.float32)).reshape(-1)} if biased else {}
@@ -45,13 +45,13 @@ def _linear(name: str, layer: dict[str, np.ndarray], inputs: int = 1, biased: bo
 
 
 def _encoders(encoder: dict[str, Any], modalities: list[str]) -> Iterator[tuple[str, np.ndarray]]:
-    for place, modality in enumerate(modalities):
+    for index, modality in enumerate(modalities):
         layer = encoder[f"input_{modality}"]
         for direction, suffix in enumerate(("l0", "l0_reverse")):
-            group = 2 * place + direction
+            group = 2 * index + direction
             candidate_bias = encoder["candidate_bias"][group]
             size = len(candidate_bias)
-            name, gates = f"encoder.{place}.gru", slice(3 * size * direction, 3 * size * (direction + 1))
+            name, gates = f"encoder.{index}.gru", slice(3 * size * direction, 3 * size * (direction + 1))
             yield f"{name}.weight_ih_{suffix}", layer["kernel"][:, gates].T
             yield f"{name}.bias_ih_{suffix}", layer["bias"][gates]
             yield f"{name}.weight_hh_{suffix}", encoder["recurrent_kernel"][group].T
@@ -60,20 +60,20 @@ def _encoders(encoder: dict[str, Any], modalities: list[str]) -> Iterator[tuple[
 
 def _distribution(params: dict[str, Any], modalities: int) -> dict[str, np.ndarray]:
     mapped: dict[str, np.ndarray] = {}
-    for place in range(modalities):
-        own = _modality(params["distribution"], place)
+    for index in range(modalities):
+        own = _modality(params["distribution"], index)
         norm = own.pop("LayerNorm_0")
-        name = f"distribution.{place}"
+        name = f"distribution.{index}"
         mapped |= {f"{name}.norm.weight": norm["scale"], f"{name}.norm.bias": norm["bias"]}
         for layer, values in own.items():
             mapped |= _linear(f"{name}.{layer}", values)
-        mapped |= _linear(f"projection.{place}", _modality(params["projection"], place))
+        mapped |= _linear(f"projection.{index}", _modality(params["projection"], index))
     return mapped
 
 
-def _modality(tree: Any, place: int) -> Any:
-    """One modality's part of weights that have the modalities in front."""
-    return {name: _modality(leaf, place) for name, leaf in tree.items()} if isinstance(tree, dict) else tree[place]
+def _modality(tree: Any, index: int) -> Any:
+    """Returns the part of one modality of weights whose first axis is the modality."""
+    return {name: _modality(leaf, index) for name, leaf in tree.items()} if isinstance(tree, dict) else tree[index]
 
 
 def _fusion(fusion: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,1 +1,1 @@
-"""What the scripts of the paper's tables and figures share."""
+"""Code that the scripts of the paper's tables and figures share."""

@@ -1,29 +1,38 @@
-"""Choosing without the test split: what of the training split is left out together, and what does well enough there."""
+"""Model selection without the test split: folds of the training split, and what is within one standard error."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
-from sklearn.metrics import f1_score
 
+from experiments.paper.study import NetworkCache
 from experiments.paper.variants import SESSIONS
-from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.corpus import SPLITS, Corpus
+from macsgr_jax.errors import InputError
+from macsgr_jax.significance import score_seeds
 
 FOLDS = 4
 Name = TypeVar("Name")
 
-# Rows to train on, rows to judge, strength -> the class of each row judged.
+# Rows to train on, i64[T]; rows to predict, i64[R]; inverse regularization -> predicted classes, i64[R].
 Predict = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 
 def find_sessions(corpus: Corpus) -> np.ndarray | None:
-    """The session of each dialogue where all names begin with one of SESSIONS, as IEMOCAP's do; otherwise None."""
+    """Returns the session of each dialogue if all names begin with one of SESSIONS, as IEMOCAP's do; otherwise None."""
     sessions = [next((s for s in SESSIONS if name.startswith(s)), None) for name in corpus.dialogue_names]
     return None if None in sessions else np.array(sessions)
 
 
 def assign_folds(corpus: Corpus) -> np.ndarray:
-    """What is left out together in cross-validation: i64[dialogues], the session, otherwise a quarter at random."""
+    """Assigns dialogues to folds of cross-validation.
+
+    Args:
+        corpus: the corpus.
+
+    Returns:
+        i64[dialogues]: the session, or one of FOLDS parts of the training split at random (0 in the other splits).
+    """
     sessions = find_sessions(corpus)
     if sessions is not None:
         return np.unique(sessions, return_inverse=True)[1]
@@ -34,49 +43,84 @@ def assign_folds(corpus: Corpus) -> np.ndarray:
 
 
 def split_training(corpus: Corpus) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each fold of the training split, the rows of all others and its own."""
+    """Yields the rows of all other folds and the rows of the fold itself, for each fold of the training split."""
     train = corpus.utterances_of("train")
     fold = assign_folds(corpus)[corpus.dialogue_of_utterance[train]]
     for left_out in np.unique(fold):
         yield train[fold != left_out], train[fold == left_out]
 
 
-def choose_strength(
-    corpus: Corpus, predict: Predict, strengths: tuple[float, ...], simplest: bool = False
+def choose_inverse_regularization(
+    corpus: Corpus, predict: Predict, candidates: tuple[float, ...], simplest: bool = False
 ) -> tuple[float, list[float]]:
-    """The strength of a linear model, chosen by the folds of the training split.
+    """Chooses the inverse regularization (scikit-learn's C) of a model by cross-validation on the training split.
 
     Args:
-        corpus: the data.
-        predict: the model.
-        strengths: C of it, from the least, which makes the simplest model.
-        simplest: take the least of those of `find_best`, otherwise the best.
+        corpus: the corpus.
+        predict: trains and applies the model.
+        candidates: values of C in ascending order; the smallest makes the simplest model.
+        simplest: choose the smallest candidate within one standard error of the best, otherwise the best.
 
     Returns:
-        The strength, and its WAF1 of each fold.
+        The chosen value, and its WAF1 in each fold.
     """
 
-    def cross_validate(strength: float) -> list[float]:
+    def cross_validate(candidate: float) -> list[float]:
         return [
-            float(f1_score(corpus.labels[outside], predict(inside, outside, strength), average="weighted"))
+            float(score_seeds(predict(inside, outside, candidate)[None], corpus.labels[outside], corpus.num_classes)[0])
             for inside, outside in split_training(corpus)
         ]
 
-    tried = {strength: cross_validate(strength) for strength in strengths}
-    best = find_best(tried)[0] if simplest else max(tried, key=lambda strength: float(np.mean(tried[strength])))
-    return best, tried[best]
+    scores = {candidate: cross_validate(candidate) for candidate in candidates}
+    best = max(scores, key=lambda candidate: float(np.mean(scores[candidate])))
+    chosen = find_best(scores)[0] if simplest else best
+    return chosen, scores[chosen]
 
 
 def find_best(scores: Mapping[Name, Sequence[float] | np.ndarray]) -> list[Name]:
-    """The best attempt, and every other that is not worse by more than one standard error of the best one's mean.
+    """Finds the best candidate, and every other one within one standard error of its mean.
 
     Args:
-        scores: name -> a value a fold, what is better is higher.
+        scores: name of the candidate -> one value per fold; higher is better.
 
     Returns:
-        Names, in the order of `scores`; of one fold, which has no standard error, those that are the best.
+        Names, in the order of `scores`; of one fold, which has no standard error, the best alone.
     """
     means = {name: float(np.mean(of_folds)) for name, of_folds in scores.items()}
     leader = scores[max(means, key=means.__getitem__)]
     error = float(np.std(leader, ddof=1) / np.sqrt(len(leader))) if len(leader) > 1 else 0.0
     return [name for name, mean in means.items() if mean >= np.mean(leader) - error]
+
+
+def derive_folds(cache: NetworkCache, corpus: str) -> dict[int, str]:
+    """Makes the corpora in which one fold of the training dialogues is left out.
+
+    The fold takes the place of the validation split, so that every epoch has its score. The official validation
+    dialogues take the place of the test split, which is not looked at; a corpus needs one.
+
+    Args:
+        cache: stores the corpora.
+        corpus: the name of a corpus, such as iemocap; none of its test dialogues is in the derived corpora.
+
+    Returns:
+        Number of the fold -> name of the corpus.
+
+    Raises:
+        InputError: the corpus is missing or damaged, or has no validation split and too few training dialogues.
+    """
+    whole = cache.corpus(corpus)
+    train, validation, test = (SPLITS.index(split) for split in SPLITS)
+    folds = assign_folds(whole)
+    names = {int(fold): f"{corpus}_fold_{fold}" for fold in np.unique(folds[whole.split == train])}
+    for fold, name in names.items():
+        split = np.where(whole.split == test, -1, np.where(whole.split == validation, test, train))
+        split[(folds == fold) & (whole.split == train)] = validation
+        if not np.any(split == test):
+            split[np.flatnonzero(split == validation)[0]] = test
+        if not np.any(split == validation):
+            raise InputError(
+                f"{cache.path(corpus)}: fold {fold} of the training dialogues has a single dialogue, which has to be"
+                " the test split: mark a validation split in the file, or add dialogues"
+            )
+        cache.derive(name, corpus, split.astype(np.int8))
+    return names

@@ -1,7 +1,6 @@
-"""How the paper's figures are drawn from their numbers: a column a corpus."""
+"""Draws the paper's figures from their numbers, one column per corpus."""
 
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +8,23 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from macsgr_jax.runs.plots import COLOURS, draw_confusion, save_figure
+from macsgr_jax.runs.tables import count_of
 
 MARKERS = "os^Dv*P"
 
 
-def draw_confusions(numbers: dict[str, Any], path: Path) -> None:
-    """Fig. 4."""
-    figure, grid = _open(numbers, 5.2, 5.0)
-    for axes, (corpus, part) in zip(grid, numbers["parts"].items(), strict=True):
-        draw_confusion(axes, np.array(part["confusion"]), part["labels"], _name(numbers, corpus))
-    _close(figure, numbers, "% of each annotated emotion, summed over the seeds", path)
+def draw_confusions(artifact: dict[str, Any], path: Path) -> None:
+    """Draws Fig. 4: one confusion matrix per corpus."""
+    figure, grid = _open(artifact, 5.2, 5.0)
+    for axes, (corpus, part) in zip(grid, artifact["parts"].items(), strict=True):
+        draw_confusion(axes, np.array(part["confusion"]), part["labels"], _name(artifact, corpus))
+    _close(figure, artifact, "% of each annotated emotion, summed over the seeds", path)
 
 
-def draw_alignments(numbers: dict[str, Any], path: Path) -> None:
-    """Fig. 5: a bar a combination, from the fewest alignments to all."""
-    figure, grid = _open(numbers, 4.6, 3.6)
-    for axes, (corpus, part) in zip(grid, numbers["parts"].items(), strict=True):
+def draw_alignments(artifact: dict[str, Any], path: Path) -> None:
+    """Draws Fig. 5: one bar per combination, from the fewest alignments to all."""
+    figure, grid = _open(artifact, 4.6, 3.6)
+    for axes, (corpus, part) in zip(grid, artifact["parts"].items(), strict=True):
         networks = part["networks"]
         names = sorted(networks, key=lambda name: (name == "full", name != "none", name.count("+")))
         means, deviations = _spread([networks[name]["waf1"] for name in names])
@@ -34,31 +34,31 @@ def draw_alignments(numbers: dict[str, Any], path: Path) -> None:
         axes.set_xticks(range(len(names)), labels, rotation=45, ha="right")
         low, high = (means - deviations).min(), (means + deviations).max()
         margin = max(1.0, 0.3 * (high - low))
-        axes.set(ylim=(low - margin, high + margin / 2), ylabel="WAF1 (%), axis cut", title=_name(numbers, corpus))
+        axes.set(ylim=(low - margin, high + margin / 2), ylabel="WAF1 (%), axis cut", title=_name(artifact, corpus))
         axes.grid(axis="y", alpha=0.3)
-    _close(figure, numbers, "mean and standard deviation over the seeds", path)
+    _close(figure, artifact, "mean and standard deviation over the seeds", path)
 
 
-def draw_fusion(numbers: dict[str, Any], path: Path) -> None:
-    """Fig. 6: a group of bars an emotion, and one for WAF1."""
-    figure, grid = _open(numbers, 6.4, 3.6)
-    for axes, (corpus, part) in zip(grid, numbers["parts"].items(), strict=True):
+def draw_fusion(artifact: dict[str, Any], path: Path) -> None:
+    """Draws Fig. 6: one group of bars per emotion, and one for WAF1."""
+    figure, grid = _open(artifact, 6.4, 3.6)
+    for axes, (corpus, part) in zip(grid, artifact["parts"].items(), strict=True):
         groups = list(part["networks"]["full"])
         width = 0.8 / len(part["networks"])
-        for place, (name, scores) in enumerate(part["networks"].items()):
+        for index, (name, scores) in enumerate(part["networks"].items()):
             means, deviations = _spread([scores[group] for group in groups])
-            where = np.arange(len(groups)) + (place - 1) * width
-            axes.bar(where, means, width, yerr=deviations, label=name, color=COLOURS[(1, 4, 0)[place]], capsize=2)
+            position = np.arange(len(groups)) + (index - 1) * width
+            axes.bar(position, means, width, yerr=deviations, label=name, color=COLOURS[(1, 4, 0)[index]], capsize=2)
         axes.set_xticks(range(len(groups)), groups, rotation=45, ha="right")
-        axes.set(ylabel="F1 (%)", title=_name(numbers, corpus))
+        axes.set(ylabel="F1 (%)", title=_name(artifact, corpus))
         axes.grid(axis="y", alpha=0.3)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(part["networks"]))
-    _close(figure, numbers, "mean and standard deviation over the seeds", path)
+    _close(figure, artifact, "mean and standard deviation over the seeds", path)
 
 
-def draw_nodes(numbers: dict[str, Any], path: Path) -> None:
-    """Fig. 7: a row a corpus, a column a stage."""
-    parts = numbers["parts"]
+def draw_nodes(artifact: dict[str, Any], path: Path) -> None:
+    """Draws Fig. 7: one row per corpus, one column per stage."""
+    parts = artifact["parts"]
     figure, grid = plt.subplots(len(parts), 4, figsize=(15, 3.9 * len(parts)), layout="constrained", squeeze=False)
     for row, (corpus, part) in zip(grid, parts.items(), strict=True):
         for axes, (stage, dots) in zip(row, part["dots"].items(), strict=True):
@@ -70,96 +70,87 @@ def draw_nodes(numbers: dict[str, Any], path: Path) -> None:
             silhouette, purity = (np.mean(measured[name]) for name in ("silhouette", "purity"))
             axes.set_title(f"{stage}\nsilhouette {silhouette:.3f}, 10-NN purity {100 * purity:.1f} %", fontsize=9)
             axes.set(xticks=[], yticks=[])
-        row[0].set_ylabel(f"{_name(numbers, corpus)} (chance purity {100 * part['chance_purity']:.1f} %)")
+        row[0].set_ylabel(f"{_name(artifact, corpus)} (chance purity {100 * part['chance_purity']:.1f} %)")
         row[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
-    _close(figure, numbers, "dots: seed 0; figures: mean over the seeds", path)
+    _close(figure, artifact, "dots: seed 0; figures: mean over the seeds", path)
 
 
-def draw_lambdas(numbers: dict[str, Any], path: Path) -> None:
-    """Fig. 8: two curves with bands."""
-    figure, grid = _open(numbers, 4.2, 3.4)
-    for axes, (corpus, part) in zip(grid, numbers["parts"].items(), strict=True):
+def draw_lambdas(artifact: dict[str, Any], path: Path) -> None:
+    """Draws Fig. 8: WAA and WAF1 by lambda, with bands of one standard deviation."""
+    figure, grid = _open(artifact, 4.2, 3.4)
+    for axes, (corpus, part) in zip(grid, artifact["parts"].items(), strict=True):
         for score, colour, marker in (("waa", COLOURS[1], "s"), ("waf1", COLOURS[0], "o")):
             means, deviations = _spread(part[score])
             axes.plot(part["lambdas"], means, marker=marker, color=colour, label=score.upper())
             axes.fill_between(part["lambdas"], means - deviations, means + deviations, color=colour, alpha=0.2)
-        axes.set(xlabel="lambda", ylabel="%", title=_name(numbers, corpus))
+        axes.set(xlabel="lambda", ylabel="%", title=_name(artifact, corpus))
         axes.grid(alpha=0.3)
     grid[0].legend()
-    _close(figure, numbers, "mean and standard deviation over the seeds", path)
+    _close(figure, artifact, "mean and standard deviation over the seeds", path)
 
 
-def draw_calibration(numbers: dict[str, Any], path: Path) -> None:
-    """Reliability above, accuracy of the surest share of the utterances below."""
-    parts = numbers["parts"]
+def draw_calibration(artifact: dict[str, Any], path: Path) -> None:
+    """Draws reliability above, and accuracy of the most confident fraction of the utterances below."""
+    parts = artifact["parts"]
     figure, grid = plt.subplots(2, len(parts), figsize=(4.2 * len(parts), 7), layout="constrained", squeeze=False)
     for (above, below), (corpus, part) in zip(grid.T, parts.items(), strict=True):
         points = part["reliability"]
         confidence, accuracy = ([100 * point[name] for point in points] for name in ("confidence", "accuracy"))
         above.plot([0, 100], [0, 100], color="0.6", linestyle="--", label="calibrated")
         above.plot(confidence, accuracy, "o-", color=COLOURS[0], label="network")
-        above.set(xlabel="confidence (%)", ylabel="accuracy (%)", title=_name(numbers, corpus))
+        above.set(xlabel="confidence (%)", ylabel="accuracy (%)", title=_name(artifact, corpus))
         means, deviations = _spread(part["accuracy"])
         coverage = 100 * np.array(part["coverage"])
         below.plot(coverage, means, "o-", color=COLOURS[0])
         below.fill_between(coverage, means - deviations, means + deviations, color=COLOURS[0], alpha=0.2)
-        below.set(xlabel="surest share of the utterances (%)", ylabel="accuracy (%)")
-        above.grid(alpha=0.3), below.grid(alpha=0.3)
+        below.set(xlabel="most confident fraction of the utterances (%)", ylabel="accuracy (%)")
+        for axes in (above, below):
+            axes.grid(alpha=0.3)
     grid[0, 0].legend()
-    _close(figure, numbers, "all seeds together above, mean and deviation over them below", path)
+    _close(figure, artifact, "above: all seeds together; below: mean and standard deviation over the seeds", path)
 
 
-def draw_noise(numbers: dict[str, Any], path: Path) -> None:
-    """WAF1 above and fusion weight below, by the noise on each modality."""
-    parts = numbers["parts"]
+def draw_noise(artifact: dict[str, Any], path: Path) -> None:
+    """Draws WAF1 above and fusion weight below, by the noise on each modality."""
+    parts = artifact["parts"]
     figure, grid = plt.subplots(2, len(parts), figsize=(4.2 * len(parts), 7), layout="constrained", squeeze=False)
     for column, (corpus, part) in zip(grid.T, parts.items(), strict=True):
         for axes, score in zip(column, ("waf1", "weight"), strict=True):
-            for place, (modality, scores) in enumerate(part["modalities"].items()):
+            for index, (modality, scores) in enumerate(part["modalities"].items()):
                 means, deviations = _spread(scores[score])
                 axes.errorbar(
-                    part["noise"], means, deviations, color=COLOURS[place], marker=MARKERS[place], label=modality
+                    part["noise"], means, deviations, color=COLOURS[index], marker=MARKERS[index], label=modality
                 )
             axes.grid(alpha=0.3)
         low, high = column[1].get_ylim()
-        if high - low < 4:  # Weights that do not move should look so.
+        if high - low < 4:  # Constant weights should look constant.
             column[1].set_ylim((low + high) / 2 - 2, (low + high) / 2 + 2)
-        column[0].set(ylabel="WAF1 (%)", title=_name(numbers, corpus))
+        column[0].set(ylabel="WAF1 (%)", title=_name(artifact, corpus))
         column[1].set(xlabel="noise on this modality (deviations)", ylabel="its fusion weight (%)")
         column[0].legend()
-    _close(figure, numbers, "mean and standard deviation over the seeds", path)
+    _close(figure, artifact, "mean and standard deviation over the seeds", path)
 
 
-DRAW: dict[int, Callable[[dict[str, Any], Path], None]] = {
-    4: draw_confusions,
-    5: draw_alignments,
-    6: draw_fusion,
-    7: draw_nodes,
-    8: draw_lambdas,
-}
-
-
-def _open(numbers: dict[str, Any], width: float, height: float) -> tuple[plt.Figure, np.ndarray]:
-    columns = len(numbers["parts"])
+def _open(artifact: dict[str, Any], width: float, height: float) -> tuple[plt.Figure, np.ndarray]:
+    columns = len(artifact["parts"])
     figure, grid = plt.subplots(1, columns, figsize=(width * columns, height), layout="constrained", squeeze=False)
     return figure, grid[0]
 
 
-def _close(figure: plt.Figure, numbers: dict[str, Any], remark: str, path: Path) -> None:
-    seeds = numbers["seeds"]
-    title = f"{numbers['title']}\n{seeds} seed{'s' * (seeds > 1)}; {remark}"
-    # Ten points high, a letter is about a fourteenth of an inch wide.
+def _close(figure: plt.Figure, artifact: dict[str, Any], remark: str, path: Path) -> None:
+    title = f"{artifact['title']}\n{count_of(artifact['seeds'], 'seed')}; {remark}"
+    # At a size of ten points, a letter is about a fourteenth of an inch wide.
     width = int(14 * figure.get_figwidth())
     figure.suptitle("\n".join(textwrap.fill(line, width) for line in title.split("\n")), fontsize=10)
     save_figure(figure, path)
 
 
-def _name(numbers: dict[str, Any], corpus: str) -> str:
-    name: str = numbers["corpora"][corpus]["name"]
+def _name(artifact: dict[str, Any], corpus: str) -> str:
+    name: str = artifact["corpora"][corpus]["name"]
     return name.upper()
 
 
 def _spread(values: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Percent: means and sample deviations over the seeds of several networks."""
+    """Returns means and sample standard deviations over the seeds of several networks, in percent."""
     table = 100 * np.array(values)
     return table.mean(axis=1), table.std(axis=1, ddof=1) if table.shape[1] > 1 else np.zeros(len(table))

@@ -1,4 +1,4 @@
-"""The paper's own numbers, to stand beside ours. They were measured on other features (sBERT 768 and openSMILE 100).
+"""Numbers that the paper reports; they were measured on other features (sBERT 768 and openSMILE 100).
 
 Percent. IEEE Transactions on Affective Computing, 2024, Tables I to V.
 """
@@ -24,7 +24,7 @@ TABLE_2 = {
     "surprise": 53.5,
 }
 
-# Corpus -> network -> WAA and WAF1, from Tables I to IV. The paper has CMU-MOSEI where we have CMU-MOSI.
+# Corpus -> network -> WAA and WAF1, from Tables I to IV. The numbers of mosi are the paper's on CMU-MOSEI.
 SCORES: dict[str, dict[str, tuple[float, float]]] = {
     "iemocap": {
         "full": (72.4, 71.6),
@@ -49,7 +49,7 @@ SCORES: dict[str, dict[str, tuple[float, float]]] = {
     },
 }
 
-# Corpus -> modality alone, or all -> WAA and WAF1.
+# Corpus -> a single modality, or full for all -> WAA and WAF1.
 TABLE_5: dict[str, dict[str, tuple[float, float]]] = {
     "iemocap": {"text": (67.2, 66.1), "audio": (60.6, 59.2), "full": (72.4, 71.6)},
     "meld": {"text": (60.4, 59.7), "audio": (55.5, 53.2), "full": (62.8, 62.3)},

@@ -1,14 +1,14 @@
-"""Networks that several tables and figures share: each is trained once, into a folder of its own, and read after that.
+"""Trains each network of the paper once, and caches it on disk for all tables and figures.
 
-RUNS/<corpus>/<variant>/ is what `python -m macsgr_jax.cli.train` leaves: checkpoints, results.json, predictions.csv.
+RUNS/<corpus>/<variant>/ is the folder of a run, as `macsgr train --out` leaves it: checkpoints, results.json,
+predictions.csv.
 """
 
 import csv
 import dataclasses
 import hashlib
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,17 +16,22 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from experiments.paper.variants import CORPUS_SETTINGS, SIMPLEST
-from macsgr_jax.cli import train
-from macsgr_jax.config import Config, DataConfig
+from experiments.paper.variants import SIMPLEST
+from macsgr_jax.cli.common import make_console
+from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import SPLITS, Corpus, keep_dialogues
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
-from macsgr_jax.data.dataset import PreparedCorpus, prepare
+from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
 from macsgr_jax.errors import InputError
 from macsgr_jax.models import Network, build_network
 from macsgr_jax.overrides import from_json, override
 from macsgr_jax.presets import PRESETS
-from macsgr_jax.runs.folder import RESULTS_FILE
+from macsgr_jax.runs.evaluate import UtterancePrediction, predict_split
+from macsgr_jax.runs.execution import Execution
+from macsgr_jax.runs.folder import is_finished
+from macsgr_jax.runs.interruption import StopRequests
+from macsgr_jax.runs.tables import count_of
+from macsgr_jax.runs.train import PREDICTIONS_FILE, train_and_evaluate
 from macsgr_jax.training.checkpoint import Params, load_description, load_params
 
 QUICK_SEEDS, QUICK_EPOCHS = 1, 2
@@ -37,15 +42,15 @@ REFIT_SETTINGS = ("data.validation_fraction=0.001",)
 
 @dataclasses.dataclass(frozen=True)
 class StudyOptions:
-    """What the commands of the paper's evidence have in common.
+    """Options that all scripts of the paper's tables and figures share.
 
     Attributes:
-        corpora: Folder of iemocap.npz, meld.npz and mosi.npz (docs/corpus.md has the form).
-        runs: Folder of trained networks, shared by all these commands: what is there is not trained again.
+        corpora: Folder of iemocap.npz, meld.npz and mosi.npz (docs/corpus.md describes the format).
+        runs: Folder of trained networks, shared by all of these scripts: a network in it is not trained again.
         results: Folder for the table or figure and its numbers.
-        seeds: Seeds a network: 0, 1, ...
-        only: Corpora to look at, separated by commas; by default all that the table or figure has.
-        quick: One seed and two epochs, into folders of their own: to see that everything runs.
+        seeds: Seeds per network: 0, 1, ...
+        only: Corpora to use, separated by commas; by default all that the table or figure covers.
+        quick: Train one seed for two epochs, into folders of their own, to check that everything runs.
         set: Replace one setting in every network; may be repeated.
     """
 
@@ -59,13 +64,13 @@ class StudyOptions:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Trained:
-    """One network, all its seeds, and what it says of the test split.
+class TrainedNetwork:
+    """A trained network with all of its seeds, and its predictions of the test split.
 
     Attributes:
-        corpus: it was tested on.
-        folder: of its run.
-        results: its results.json.
+        corpus: the corpus that it was tested on.
+        folder: the folder of its run.
+        results: the contents of its results.json.
     """
 
     corpus: Corpus
@@ -74,12 +79,12 @@ class Trained:
 
     @property
     def network(self) -> dict[str, Any]:
-        """The network's part of results.json."""
+        """The part of results.json that describes the network."""
         network: dict[str, Any] = self.results["networks"]["full"]
         return network
 
     def scores(self, name: str) -> list[float]:
-        """A test score of every seed."""
+        """Returns a score of the test split, one value per seed."""
         return [seed["test"][name] for seed in self.network["seeds"]]
 
     @cached_property
@@ -89,69 +94,95 @@ class Trained:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """i64[U], of the test split."""
+        """i64[U], the annotated classes of the test split."""
         return self.corpus.labels[self.utterances].astype(np.int64)
 
     @cached_property
     def dialogue(self) -> np.ndarray:
-        """i64[U], which dialogue of the test split each utterance belongs to, from 0."""
+        """i64[U], the dialogue of the test split that each utterance belongs to, from 0."""
         return np.unique(self.corpus.dialogue_of_utterance[self.utterances], return_inverse=True)[1]
 
     @cached_property
-    def probabilities(self) -> np.ndarray:
-        """f64[S, U, C], of every seed, from predictions.csv."""
-        return self._read_columns("p_")
+    def predicted(self) -> np.ndarray:
+        """i64[S, U], the predicted classes of the test split, from predictions.csv."""
+        names = list(self.corpus.label_names)
+        return self._read_columns("predicted", names.index).reshape(-1, len(self.utterances))
 
     @cached_property
-    def weights(self) -> np.ndarray:
-        """f64[S, U, M], fusion weights of every seed, modalities sorted."""
-        return self._read_columns("weight_")
+    def probabilities(self) -> np.ndarray:
+        """f64[S, U, C], of the test split: of the checkpoints, or of predictions.csv where the folder has none."""
+        if self._checkpoints.is_dir():
+            return self.predict("test")
+        return self._read_columns("p_", float).reshape(-1, len(self.utterances), self.corpus.num_classes)
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration that the network was trained with."""
+        return from_json(self.network["config"])
 
     @cached_property
     def prepared(self) -> PreparedCorpus:
-        """The corpus as the network was given it."""
-        return prepare(self.corpus, self._config, load_description(self._checkpoints)[1])
+        """The corpus as the network was given it; it has a validation split even where the corpus has none."""
+        return prepare(self.corpus, layout_of(self.config), load_description(self._checkpoints)[1])
 
     @cached_property
     def flax_network(self) -> Network:
         """The module whose weights `load_seeds` reads."""
-        return build_network(self._config.model, self.corpus.num_classes)
+        return build_network(self.config.model, self.corpus.num_classes)
 
     def load_seeds(self) -> Iterator[Params]:
-        """The weights of each seed that were tested.
+        """Yields the weights of each seed that were tested.
 
         Raises:
             InputError: a checkpoint is missing or damaged.
         """
         for seed in self.network["seeds"]:
-            yield load_params(self._checkpoints / f"seed_{seed['seed']}", self._config.train.checkpoint)[0]
+            yield load_params(self._checkpoints / f"seed_{seed['seed']}", self.config.train.checkpoint)[0]
 
-    @property
-    def predicted(self) -> np.ndarray:
-        """i64[S, U]."""
-        return np.argmax(self.probabilities, axis=-1)
+    def predict(self, split: str) -> np.ndarray:
+        """Predicts a split with the weights of every seed.
+
+        Args:
+            split: validation or test, of `prepared`.
+
+        Returns:
+            f64[S, U, C], probabilities; utterances in the corpus's order.
+
+        Raises:
+            InputError: a checkpoint is missing or damaged.
+        """
+        rows = set(self.prepared.corpus.utterances_of(split).tolist())
+        return np.array(
+            [
+                [prediction.probabilities for prediction in of_seed if prediction.utterance in rows]
+                for of_seed in self._predictions
+            ],
+            np.float64,
+        )
+
+    @cached_property
+    def _predictions(self) -> list[list[UtterancePrediction]]:
+        """The predictions of the validation and the test split by each seed."""
+        splits = ("validation", "test")
+        return [list(predict_split(self.prepared, self.config, params, *splits)) for params in self.load_seeds()]
 
     @property
     def _checkpoints(self) -> Path:
         return self.folder / "checkpoints" / "full"
 
-    @property
-    def _config(self) -> Config:
-        return from_json(self.network["config"])
-
-    def _read_columns(self, prefix: str) -> np.ndarray:
-        with open(self.folder / "predictions.csv", encoding="utf-8", newline="") as file:
+    def _read_columns(self, prefix: str, convert: Any) -> np.ndarray:
+        """Reads the columns of predictions.csv whose names begin with a prefix: [rows, columns]."""
+        with open(self.folder / PREDICTIONS_FILE, encoding="utf-8", newline="") as file:
             head, *rows = csv.reader(file)
-        places = [place for place, name in enumerate(head) if name.startswith(prefix)]
-        values = np.array([[float(row[place]) for place in places] for row in rows])
-        return values.reshape(-1, len(self.utterances), len(places))
+        columns = [index for index, name in enumerate(head) if name.startswith(prefix)]
+        return np.array([[convert(row[index]) for index in columns] for row in rows])
 
 
-class Study:
-    """Trains what is not trained yet.
+class NetworkCache:
+    """Trains the networks of the paper's tables and figures that are not trained yet.
 
     Args:
-        options: of the command line.
+        options: the options of the command line.
 
     Raises:
         InputError: an option does not fit.
@@ -161,27 +192,15 @@ class Study:
         if options.seeds < 1:
             raise InputError("--seeds must be at least 1")
         self.seeds = QUICK_SEEDS if options.quick else options.seeds
-        self.results, self.quick = options.results, options.quick
+        self.quick = options.quick
         self._options = options
         self._runs = options.runs / ("quick" if options.quick else "")
         self._corpora: dict[str, Corpus] = {}
         self._sources: dict[str, str] = {}
         self._settings: dict[str, tuple[str, ...]] = {}
 
-    def choose(self, corpora: Sequence[str]) -> list[str]:
-        """Those of some corpora that the command line asks for.
-
-        Raises:
-            InputError: --only names another one, or none is left.
-        """
-        wanted = [name for name in self._options.only.split(",") if name] or list(corpora)
-        unknown = [name for name in wanted if name not in corpora]
-        if unknown:
-            raise InputError(f"--only {self._options.only}: there is no {unknown[0]} in it, only {', '.join(corpora)}")
-        return wanted
-
     def corpus(self, name: str) -> Corpus:
-        """A corpus of the folder, read once.
+        """Returns a corpus of the folder, or a derived one; it is read once.
 
         Raises:
             InputError: it is missing or damaged.
@@ -191,13 +210,13 @@ class Study:
         return self._corpora[name]
 
     def derive(self, name: str, source: str, split: np.ndarray, settings: tuple[str, ...] = ()) -> None:
-        """Make a corpus that differs from another one in its splits; its file lies beside the networks.
+        """Makes a corpus that differs from another one in its splits; its file is stored beside the networks.
 
         Args:
-            name: of the new corpus.
-            source: of the other one.
-            split: i8[dialogues], index into SPLITS; dialogues of -1 are left out.
-            settings: in which networks on it differ from those on the other one.
+            name: the name of the new corpus.
+            source: the name of the other corpus.
+            split: i8[dialogues], indices into SPLITS; dialogues of -1 are left out.
+            settings: settings in which networks on the new corpus differ from those on the other one.
         """
         corpus = dataclasses.replace(self.corpus(source), name=name, split=split)
         corpus = keep_dialogues(corpus, np.flatnonzero(split >= 0))
@@ -208,13 +227,13 @@ class Study:
             self._corpora.pop(name, None)
 
     def derive_refit(self, source: str) -> str:
-        """Make the corpus in which the validation split is trained on too.
+        """Makes the corpus in which the validation split belongs to the training split.
 
         Args:
-            source: such as iemocap.
+            source: the name of a corpus, such as iemocap.
 
         Returns:
-            Its name.
+            The name of the new corpus.
         """
         split = self.corpus(source).split
         train, validation = (SPLITS.index(name) for name in ("train", "validation"))
@@ -223,52 +242,60 @@ class Study:
         return name
 
     def path(self, name: str) -> Path:
-        """Where a corpus lies."""
+        """Returns the path of a corpus file."""
         folder = self._runs / "corpora" if name in self._sources else self._options.corpora
         return folder / f"{name}.npz"
 
-    def settings(self, corpus: str) -> tuple[str, ...]:
-        """Those of every network on a corpus."""
-        source = self._sources.get(corpus, corpus)
-        return (*CORPUS_SETTINGS[source], *self._options.set, *self._settings.get(corpus, ()))
-
-    def simplest(self, corpus: str) -> bool:
-        """Whether the settings on a corpus are the simplest within one standard error of the best."""
-        return self._sources.get(corpus, corpus) in SIMPLEST
-
-    def data(self, corpus: str) -> DataConfig:
-        """The features and splits of every network on a corpus."""
-        return override(PRESETS["default"], self.settings(corpus)).data
-
-    def train(self, corpus: str, variant: str, settings: tuple[str, ...] = ()) -> Trained:
-        """The network of a name, trained if it is not there yet.
+    def config(self, corpus: str, settings: tuple[str, ...] = ()) -> Config:
+        """Returns the configuration of a network: the corpus's preset, the settings of --set, and those of a variant.
 
         Args:
-            corpus: such as iemocap.
-            variant: the name.
-            settings: in which it differs from the full network.
+            corpus: the name of a corpus; a derived one has the preset of its source.
+            settings: settings in which the variant differs from the full network.
+
+        Raises:
+            InputError: a setting is unknown or does not fit.
+        """
+        epochs = (f"train.epochs={QUICK_EPOCHS}",) if self.quick else ()
+        changes = (*self._options.set, *self._settings.get(corpus, ()), *settings, *epochs)
+        return override(PRESETS[self._sources.get(corpus, corpus)], changes)
+
+    def simplest(self, corpus: str) -> bool:
+        """Returns whether models on a corpus are to be the simplest within one standard error of the best."""
+        return self._sources.get(corpus, corpus) in SIMPLEST
+
+    def train(self, corpus: str, variant: str, settings: tuple[str, ...] = ()) -> TrainedNetwork:
+        """Returns the network of a name, and trains it before if it is not there yet.
+
+        Args:
+            corpus: the name of a corpus, such as iemocap.
+            variant: the name of the network.
+            settings: settings in which it differs from the full network.
 
         Raises:
             InputError: the corpus is missing, or the folder holds a network of other settings or seeds.
-            Interrupted: a stop was requested; the same command goes on.
+            Interrupted: a stop was requested; the same command resumes.
         """
         folder = self._runs / corpus / name_folder(variant)
-        loaded = self.corpus(corpus)
-        train.main(
-            train.Train(
-                out=folder,
-                corpus=str(self.path(corpus)),
-                set=(*self.settings(corpus), *settings),
-                seeds=self.seeds,
-                epochs=QUICK_EPOCHS if self._options.quick else None,
+        loaded, config = self.corpus(corpus), self.config(corpus, settings)
+        console = make_console()
+        if not is_finished(folder):
+            console.print(f"{corpus}, {variant}: {count_of(self.seeds, 'seed')} into {folder}", soft_wrap=True)
+        with StopRequests() as stop:
+            results = train_and_evaluate(
+                config,
+                loaded,
+                range(self.seeds),
+                folder,
+                Execution(console=console, stop=stop),
+                corpus_path=self.path(corpus),
                 resume=True,
             )
-        )
-        return Trained(loaded, folder, json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8")))
+        return TrainedNetwork(corpus=loaded, folder=folder, results=results)
 
 
 def name_folder(variant: str) -> str:
-    """A variant's name as a folder's: "w/o UW" -> "w-o-uw"; a long one is cut, with a hash of all of it at the end."""
+    """Returns a variant's name as a folder name: "w/o UW" -> "w-o-uw"; a long one is cut and ends with its hash."""
     name = re.sub(r"[^a-z0-9.]+", "-", variant.lower())
     if len(name) <= MAX_NAME_LENGTH:
         return name

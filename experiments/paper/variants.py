@@ -1,30 +1,20 @@
-"""The networks of the paper's tables and figures: names, and the settings in which each differs from the full one."""
+"""Corpora and variants of the network in the paper's tables and figures."""
 
 import itertools
 
+from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus, choose_features
+from macsgr_jax.overrides import setting_names
+
+# Each corpus has the preset of its name (macsgr_jax.presets).
+CORPORA = ("iemocap", "meld", "mosi")
+
+# Corpora whose preset is the simplest within one standard error of the best, and not the best.
+SIMPLEST = ("mosi",)
 
 FULL = "full"
 
-# Fixed by leaving out Sessions 1 to 4 of IEMOCAP in turn, by the validation split of MELD, and by leaving out quarters
-# of the training videos of MOSI (experiments/NOTES.md).
-CORPUS_SETTINGS: dict[str, tuple[str, ...]] = {
-    "iemocap": ("data.features=text_minilm,text_lsa,audio_mfcc,audio_prosody",),
-    "meld": (
-        "data.features=text_minilm,text_lsa,text_use,audio_prosody",
-        "loss.class_balance=0.4",
-        "loss.lambda_alignment=0.2",
-        "train.epochs=20",
-        "train.warmup_epochs=2",
-        "train.utterance_dropout=0.2",
-    ),
-    "mosi": ("train.epochs=20", "train.weight_decay=0.1", "model.input_dropout=0.6"),
-}
-
-# Where the simplest settings within one standard error of the best were taken, not the best.
-SIMPLEST = ("mosi",)
-
-# Table IV, and the two ablations that the paper's text names besides.
+# Name of the variant -> settings in which it differs from the full network: Table IV, and the two ablations that the
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "w/o UW": ("model.uncertainty_weighting=false",),
     "w/o CMI": ("model.cross_modal_interaction=false",),
@@ -36,7 +26,8 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
 
 ALIGNMENTS = {"IA": "instance", "PA": "prototype", "LSA": "latent"}
 
-# A recurrent network and a classifier, without what is the paper's own.
+# A recurrent network and a classifier, without the components that the paper proposes.
+PLAIN_NAME = "plain"
 PLAIN = (
     "loss.instance_alignment=false",
     "loss.prototype_alignment=false",
@@ -47,7 +38,7 @@ PLAIN = (
     "model.semantic_encoder=false",
 )
 
-# How IEMOCAP's dialogues are named.
+# Prefixes of the names of IEMOCAP's dialogues.
 SESSIONS = ("Ses01", "Ses02", "Ses03", "Ses04", "Ses05")
 
 # Fig. 8.
@@ -55,18 +46,26 @@ LAMBDAS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 10))
 
 
 def list_alignments() -> dict[str, tuple[str, ...]]:
-    """Fig. 5: every combination of the three alignments; the one with all of them is the full network."""
+    """Returns every combination of the three alignments (Fig. 5); the combination of all three is the full network."""
     combinations = {}
     for switches in itertools.product((False, True), repeat=len(ALIGNMENTS)):
-        chosen = dict(zip(ALIGNMENTS, switches, strict=True))
-        name = "+".join(short for short, on in chosen.items() if on) or "none"
-        settings = tuple(f"loss.{ALIGNMENTS[short]}_alignment=false" for short, on in chosen.items() if not on)
+        enabled = dict(zip(ALIGNMENTS, switches, strict=True))
+        name = "+".join(short for short, on in enabled.items() if on) or "none"
+        settings = tuple(f"loss.{ALIGNMENTS[short]}_alignment=false" for short, on in enabled.items() if not on)
         combinations[FULL if all(switches) else name] = settings
     return combinations
 
 
 def list_modalities(corpus: Corpus, features: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Table V: each modality alone, without any alignment, as the paper has it; and for three, each pair."""
+    """Returns each modality alone, without any alignment as in the paper's Table V, and each pair of three modalities.
+
+    Args:
+        corpus: the corpus.
+        features: names of the feature sets of the full network; empty for all.
+
+    Returns:
+        Name of the variant -> settings.
+    """
     chosen = choose_features(corpus, features)
     variants = {}
     for count in range(1, len(chosen)):
@@ -78,5 +77,17 @@ def list_modalities(corpus: Corpus, features: tuple[str, ...]) -> dict[str, tupl
 
 
 def list_lambdas() -> dict[str, tuple[str, ...]]:
-    """Fig. 8: a network a value of lambda."""
+    """Returns one network per value of lambda (Fig. 8)."""
     return {f"lambda {value}": (f"loss.lambda_alignment={value}",) for value in LAMBDAS}
+
+
+def list_differences(config: Config, base: Config) -> dict[str, str]:
+    """Returns the settings in which a configuration differs from another: dotted name -> value as text for --set."""
+    values = {name: value for name, _, value in setting_names(base)}
+    return {name: _as_text(value) for name, _, value in setting_names(config) if value != values[name]}
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

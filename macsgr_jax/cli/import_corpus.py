@@ -1,14 +1,13 @@
 """`macsgr import`: turns a release, a file in common use, or own conversations into a corpus of docs/corpus.md."""
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.progress import Progress
 
-from macsgr_jax.cli.common import make_console, refuse_output, run_script
+from macsgr_jax.cli.common import make_console, refuse_output
 from macsgr_jax.data.corpus import SPLITS
 from macsgr_jax.data.sources import READERS
 from macsgr_jax.errors import InputError
@@ -94,7 +93,3 @@ def _parse_sequences(given: tuple[str, ...]) -> dict[str, Path]:
             raise InputError(f"--sequence {assignment}: {advice}")
         sequences[name] = Path(path)
     return sequences
-
-
-if __name__ == "__main__":
-    sys.exit(run_script("macsgr_jax.cli.import_corpus", ImportCorpus, main))

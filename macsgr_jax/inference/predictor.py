@@ -146,7 +146,7 @@ def predict_row(
     output, kept = network.apply({"params": params}, batch, mutable=["intermediates"])
     slots = batch.mask.shape[1]
     attention = jnp.zeros((slots, slots))
-    if network.config.semantic_encoder:
+    if network.semantic is not None:
         attention = jnp.mean(kept["intermediates"]["semantic"]["attention"][0][0], axis=0)
 
     def draw(one: Array) -> Array:
@@ -155,7 +155,7 @@ def predict_row(
 
     probabilities = jax.nn.softmax(output.logits[0] / temperature)
     sampled = jnp.mean(jax.lax.map(draw, jax.random.split(key, samples)), axis=0)
-    similarity = semantic_similarity(output.nodes, network.config.similarity)[0]
+    similarity = semantic_similarity(output.nodes, network.similarity)[0]
     return RowPredictions(probabilities, sampled, output.weights[:, 0], attention, similarity)
 
 
@@ -232,8 +232,7 @@ class Predictor:
         attention = np.asarray(row.attention)[slot, :length].copy()
         attention[slot] = 0.0
         most = np.argsort(-attention, kind="stable")[:NUM_INFLUENCES]
-        future = 0 if self.config.causal else self.config.window_future
-        near = range(max(slot - self.config.window_past, 0), min(slot + future + 1, length))
+        near = range(max(slot - self.config.window_past, 0), min(slot + self.config.reach_future + 1, length))
         similarity = np.asarray(row.similarity)[slot]
         return Prediction(
             probabilities=np.asarray(row.probabilities)[slot],

@@ -1,100 +1,136 @@
-"""The classification loss and the whole objective (eqs. 13, 30 and 31)."""
+"""The whole objective (eqs. 13 and 31): the classification loss and a table of alignment losses."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax.numpy as jnp
-import optax
 from jax import Array
 
-from macsgr_jax.config import LossConfig
-from macsgr_jax.hparams import HParams
+from macsgr_jax.config import Config, LossConfig
+from macsgr_jax.losses.classification import classification
 from macsgr_jax.losses.instance import instance_alignment
 from macsgr_jax.losses.latent import latent_alignment
 from macsgr_jax.losses.prototype import prototype_alignment
-from macsgr_jax.masking import masked_mean
 from macsgr_jax.types import Batch, NetworkOutput
 
-TERMS = ("classification", "instance", "prototype", "latent", "total")
+
+class AlignmentInputs(NamedTuple):
+    """The arguments of the alignment losses: the slots of a batch as one axis of U utterances.
+
+    Attributes:
+        embeddings: f32[M, U, d_e], unit length.
+        mean: f32[M, U, d_e], mu of the latent Gaussians.
+        std: f32[M, U, d_e], sigma of the latent Gaussians.
+        labels: i32[U].
+        available: bool[M, U], which modalities each utterance has.
+        prototypes: f32[K, d_e].
+        temperatures: f32[M, M], tau of eq. 3 by the modalities of a pair.
+        offsets: f32[M, M], xi of eq. 3 by the modalities of a pair.
+        config: the losses' hyperparameters and switches.
+    """
+
+    embeddings: Array
+    mean: Array
+    std: Array
+    labels: Array
+    available: Array
+    prototypes: Array
+    temperatures: Array
+    offsets: Array
+    config: LossConfig
 
 
-def classification(logits: Array, labels: Array, mask: Array, *, balance: float = 0.0) -> Array:
-    """Mean cross-entropy over the valid utterances, eq. 30.
+def _instance(inputs: AlignmentInputs) -> Array:
+    return instance_alignment(
+        inputs.embeddings,
+        inputs.labels,
+        inputs.available,
+        inputs.temperatures,
+        inputs.offsets,
+        gate=inputs.config.gate_positives,
+        form=inputs.config.offset_form,
+    )
+
+
+def _prototype(inputs: AlignmentInputs) -> Array:
+    return prototype_alignment(
+        inputs.embeddings,
+        inputs.prototypes,
+        inputs.available,
+        temperature=inputs.config.temperature_prototype,
+        epsilon=inputs.config.sinkhorn_epsilon,
+        iterations=inputs.config.sinkhorn_iterations,
+    )
+
+
+def _latent(inputs: AlignmentInputs) -> Array:
+    return latent_alignment(inputs.mean, inputs.std, inputs.available)
+
+
+# Each alignment NAME is switched by loss.NAME_alignment and weighted by loss.gamma_NAME, eq. 13.
+ALIGNMENTS: dict[str, Callable[[AlignmentInputs], Array]] = {
+    "instance": _instance,
+    "prototype": _prototype,
+    "latent": _latent,
+}
+TERMS = ("classification", *ALIGNMENTS, "total")
+
+
+def pair_matrices(config: LossConfig, modalities: Sequence[str]) -> tuple[Array, Array]:
+    """Returns the temperature and the offset of eq. 3 for each pair of modalities.
 
     Args:
-        logits: f32[U, C].
-        labels: i32[U].
-        mask: bool[U].
-        balance: utterances weigh count^-balance, with the count of their label among the valid ones: 0 as printed, 1
-            for the mean over the labels of the means over their utterances.
+        config: the temperatures and offsets, traced or not.
+        modalities: the M modalities in the network's order.
 
     Returns:
-        f32[]; 0 when nothing is valid.
+        tau f32[M, M] and xi f32[M, M].
     """
-    logits = jnp.where(mask[:, None], logits, 0.0)
-    labels = jnp.where(mask, labels, 0)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    if not balance:
-        return masked_mean(losses, mask)
-    # Differs from the paper, which leaves MELD's pull to its most frequent emotion as an open problem.
-    counts = jnp.zeros(logits.shape[-1]).at[labels].add(mask)
-    weights = jnp.maximum(counts, 1.0)[labels] ** -balance
-    total = masked_mean(weights, mask)
-    return masked_mean(weights * losses, mask) / jnp.where(total > 0, total, 1.0)
+    within = {"audio": config.temperature_audio, "text": config.temperature_text}
+    same = jnp.eye(len(modalities), dtype=bool)
+    intra = jnp.stack([jnp.float32(within.get(modality, config.temperature_other)) for modality in modalities])
+    temperatures = jnp.where(same, intra, jnp.float32(config.temperature_cross))
+    return temperatures, jnp.where(same, jnp.float32(config.offset_intra), jnp.float32(config.offset_cross))
 
 
 def total_loss(
-    output: NetworkOutput, batch: Batch, prototypes: Array, hparams: HParams, config: LossConfig
+    output: NetworkOutput, batch: Batch, prototypes: Array, config: Config
 ) -> tuple[Array, dict[str, Array]]:
-    """L_cl + lambda (gamma_1 L_IA + gamma_2 L_PA + gamma_3 L_LSA), eqs. 13 and 31.
+    """Computes L_cl + lambda (gamma_1 L_IA + gamma_2 L_PA + gamma_3 L_LSA), eqs. 13 and 31.
 
     Args:
-        output: what the network said of the batch.
+        output: the network's output for the batch.
         batch: the batch.
         prototypes: f32[K, d_e].
-        hparams: weights and temperatures.
-        config: which alignments take part, and how.
+        config: the configuration; of `config.loss`, weights and temperatures may be traced.
 
     Returns:
-        The loss f32[], and its unweighted terms by the names of `TERMS`; an ablated one is 0.
+        The loss f32[], and its unweighted terms f32[] by the names of `TERMS`; a term that is switched off is 0.
     """
-    modalities = output.embeddings.shape[0]
-    mask = batch.mask.reshape(-1)
-    labels = batch.labels.reshape(-1)
-    available = jnp.stack([batch.available[name] for name in sorted(batch.available)]).reshape(modalities, -1)
-    embeddings, mean, std = (
-        array.reshape(modalities, mask.size, -1)
-        for array in (output.embeddings, output.latents.mean, output.latents.std)
+    modalities = sorted(batch.available)
+    shape = (len(modalities), batch.mask.size, -1)
+    temperatures, offsets = pair_matrices(config.loss, modalities)
+    inputs = AlignmentInputs(
+        embeddings=output.embeddings.reshape(shape),
+        mean=output.latents.mean.reshape(shape),
+        std=output.latents.std.reshape(shape),
+        labels=batch.labels.reshape(-1),
+        available=jnp.stack([batch.available[name] for name in modalities]).reshape(shape[:2]),
+        prototypes=prototypes,
+        temperatures=temperatures,
+        offsets=offsets,
+        config=config.loss,
     )
-    zero = jnp.zeros((), jnp.float32)
+    logits = output.logits.reshape(batch.mask.size, -1)
     terms = {
         "classification": classification(
-            output.logits.reshape(mask.size, -1), labels, mask, balance=config.class_balance
-        ),
-        "instance": instance_alignment(
-            embeddings,
-            labels,
-            available,
-            hparams.temperatures,
-            hparams.offsets,
-            gate=config.gate_positives,
-            form=config.offset_form,
+            logits, inputs.labels, batch.mask.reshape(-1), balance=config.loss.class_balance
         )
-        if config.instance_alignment
-        else zero,
-        "prototype": prototype_alignment(
-            embeddings,
-            prototypes,
-            available,
-            temperature=hparams.temperature_prototype,
-            epsilon=config.sinkhorn_epsilon,
-            iterations=config.sinkhorn_iterations,
-        )
-        if config.prototype_alignment
-        else zero,
-        "latent": latent_alignment(mean, std, available) if config.latent_alignment else zero,
     }
-    alignment = (  # Eq. 13.
-        hparams.gamma_instance * terms["instance"]
-        + hparams.gamma_prototype * terms["prototype"]
-        + hparams.gamma_latent * terms["latent"]
-    )
-    total = terms["classification"] + hparams.lambda_alignment * alignment  # Eq. 31.
-    return total, {**terms, "total": total}
+    alignment = jnp.zeros((), jnp.float32)
+    for name, compute in ALIGNMENTS.items():
+        enabled = getattr(config.loss, f"{name}_alignment")
+        terms[name] = compute(inputs) if enabled else jnp.zeros((), jnp.float32)
+        alignment = alignment + getattr(config.loss, f"gamma_{name}") * terms[name]  # Eq. 13.
+    terms["total"] = terms["classification"] + config.loss.lambda_alignment * alignment  # Eq. 31.
+    return terms["total"], terms

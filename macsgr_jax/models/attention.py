@@ -1,4 +1,4 @@
-"""Who may look at whom, and scaled dot-product attention under such a mask."""
+"""Which slots may attend to which, and scaled dot-product attention under such a mask."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -7,28 +7,28 @@ from macsgr_jax.masking import masked_softmax
 
 
 def dialogue_pairs(dialogue: Array, mask: Array, causal: bool = False) -> Array:
-    """Which slot may attend to which: both valid and of the same dialogue.
+    """Returns which slot may attend to which: both are valid and belong to the same dialogue.
 
     Args:
-        dialogue: i32[B, N].
-        mask: bool[B, N].
-        causal: only to itself and to the past.
+        dialogue: i32[B, N], the dialogue of each slot.
+        mask: bool[B, N], True where there is an utterance.
+        causal: whether a slot attends only to itself and to the past.
 
     Returns:
-        bool[B, N, N], [row, i, j] for slot i looking at slot j.
+        bool[B, N, N], [row, i, j] for slot i attending to slot j.
     """
     pairs = (dialogue[:, :, None] == dialogue[:, None, :]) & mask[:, :, None] & mask[:, None, :]
     return jnp.tril(pairs) if causal else pairs
 
 
 def attend(query: Array, key: Array, value: Array, allowed: Array) -> Array:
-    """softmax(Q K' / sqrt(d_head)) V over the allowed pairs; zeros where none is allowed.
+    """Computes softmax(Q K' / sqrt(d_head)) V over the allowed pairs; zeros where none is allowed.
 
     Args:
-        query: f32[B, N, H, h].
+        query: f32[B, N, H, h], h features for each of H heads.
         key: f32[B, N, H, h].
         value: f32[B, N, H, h].
-        allowed: bool[B, N, N].
+        allowed: bool[B, N, N], [row, i, j] for slot i attending to slot j.
 
     Returns:
         f32[B, N, H * h].

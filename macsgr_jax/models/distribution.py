@@ -1,30 +1,30 @@
-"""The probability distribution encoder (Fig. 2): every utterance becomes a Gaussian."""
+"""The probability distribution encoder (Fig. 2), which maps every utterance to a Gaussian."""
 
 import functools
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from macsgr_jax.config import Matmul
 from macsgr_jax.models.attention import attend
-from macsgr_jax.models.products import dot_general_in
+from macsgr_jax.models.products import DotGeneral
 from macsgr_jax.types import Gaussian
 
 LOG_STD_RANGE = (-7.0, 3.0)
 
 
 class DistributionEncoder(nn.Module):
-    """One modality's hidden states to means and standard deviations, with interactions among features and utterances.
+    """Maps one modality's hidden states to means and standard deviations, by attention among the utterances.
 
-    As in the encoder the paper borrows: linear, GELU and layer norm; multi-head self-attention inside the dialogue; the
-    result split in halves, one for mu and one for log sigma, each through a perceptron; a residual on mu alone.
+    It follows the encoder that the paper borrows: a linear layer, GELU and layer norm; multi-head self-attention inside
+    the dialogue; the result is split into halves for mu and log sigma, each with a perceptron; a residual on mu alone.
 
     Attributes:
-        heads: heads of the attention.
-        initial_std: where sigma starts. A large start drowns the signal in noise and training stalls.
-        min_std: a floor under sigma.
-        matmul: precision of the products with weights.
+        heads: number of attention heads.
+        initial_std: sigma before training. A large value drowns the signal in noise, and training stalls.
+        min_std: lower bound of sigma.
+        dot_general: the product with weights, in its precision.
 
     Reference:
         Ji et al., MAP: Multimodal Uncertainty-Aware Vision-Language Pre-training Model, 2023.
@@ -33,27 +33,26 @@ class DistributionEncoder(nn.Module):
     heads: int
     initial_std: float
     min_std: float
-    matmul: Matmul = "float32"
+    dot_general: DotGeneral = jax.lax.dot_general
 
     @nn.compact
     def __call__(self, hidden: Array, allowed: Array) -> Gaussian:
-        """Distributions of every slot.
+        """Computes the distribution of every slot.
 
         Args:
-            hidden: f32[B, N, d_e].
-            allowed: bool[B, N, N], who attends to whom.
+            hidden: f32[B, N, d_e], the hidden states of one modality.
+            allowed: bool[B, N, N], [row, i, j] for slot i attending to slot j.
 
         Returns:
             Gaussian of f32[B, N, d_e].
         """
-        dense, dense_general = (
-            functools.partial(layer, dot_general=dot_general_in(self.matmul)) for layer in (nn.Dense, nn.DenseGeneral)
-        )
+        dense = functools.partial(nn.Dense, dot_general=self.dot_general)
+        dense_general = functools.partial(nn.DenseGeneral, dot_general=self.dot_general)
         size = hidden.shape[-1]
         width = 2 * size
         inner = nn.LayerNorm()(nn.gelu(dense(width, name="feed_forward")(hidden)))
         query, key, value = (
-            # A bias of the keys would add the same to all logits of a query, which the softmax takes away again.
+            # A bias of the keys would add the same number to all logits of a query, which the softmax cancels.
             dense_general((self.heads, width // self.heads), use_bias=name != "key", name=name)(inner)
             for name in ("query", "key", "value")
         )

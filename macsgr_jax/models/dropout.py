@@ -1,4 +1,9 @@
-"""Dropout from one random byte a feature: a quarter of the random bits of flax's own, which take longest on a CPU."""
+"""Dropout from one random byte per feature, a quarter of the random bits that `flax.linen.Dropout` draws.
+
+It is no faster: with flax's own module a training step takes 0.98 (IEMOCAP's shape) and 1.01 times (MELD's) the
+processor time (2 CPU cores, 40 and 30 interleaved steps, 2026-11-26). It stays because the published results of every
+seed depend on its random numbers.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -10,24 +15,24 @@ VALUES = 256
 
 
 class Dropout(nn.Module):
-    """Features are dropped at random, and the others scaled up so that the mean stays.
+    """Sets features to zero at random, and scales up the others so that the mean stays the same.
 
     Attributes:
-        rate: share that is dropped, to the nearest 1 / 256.
+        rate: fraction of the features that is dropped, rounded to a multiple of 1 / 256.
     """
 
     rate: float
 
     @nn.compact
     def __call__(self, inputs: Array, *, deterministic: bool) -> Array:
-        """Drop.
+        """Drops features.
 
         Args:
             inputs: f32[...].
-            deterministic: return the inputs as they are; otherwise the stream "dropout" decides.
+            deterministic: whether to return the inputs unchanged; otherwise the stream "dropout" decides.
 
         Returns:
-            f32[...], as the inputs.
+            f32[...], of the shape of the inputs.
         """
         dropped = round(self.rate * VALUES)
         if deterministic or not dropped:

@@ -1,6 +1,6 @@
-"""The semantic graph of a dialogue (eq. 22), as a `jraph.GraphsTuple` or densely, and its shortest paths."""
+"""The semantic graph of a dialogue (eq. 22) as a `jraph.GraphsTuple`, and its shortest paths."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax.numpy as jnp
 import jraph
@@ -10,7 +10,7 @@ from jax.export import is_symbolic_dim
 
 from macsgr_jax.masking import safe_normalize
 
-# Same or other speaker, each of the past (the utterance itself included) or the future.
+# The sender has the same or another speaker, and lies in the past (or is the receiver itself) or in the future.
 SAME_PAST, SAME_FUTURE, OTHER_PAST, OTHER_FUTURE = range(4)
 NUM_RELATIONS = 4
 
@@ -18,26 +18,12 @@ NUM_RELATIONS = 4
 MAX_COSINE = 1.0 - 1e-6
 
 
-class DenseGraph(NamedTuple):
-    """The window graph of short rows, where products with whole matrices are faster than sums over edges.
-
-    Attributes:
-        nodes: f32[B * N, d].
-        shares: f32[B, N, R, N], 1 / |G_i^r| where j is in G_i^r, otherwise 0.
-        weight: f32[B, N, N], M^s.
-    """
-
-    nodes: Array
-    shares: Array
-    weight: Array
-
-
 def semantic_similarity(nodes: Array, form: Literal["scaled", "printed"] = "scaled") -> Array:
-    """M^s of eq. 22 between all slots of a row.
+    """Computes M^s of eq. 22 between all slots of a row.
 
     Args:
-        nodes: f32[B, N, d_f].
-        form: 1 - arccos(cos) / pi, between 0 and 1 (scaled); or 1 - arccos(cos), below 0 for wide angles (printed).
+        nodes: f32[B, N, d_f], the features of the slots.
+        form: "scaled" is 1 - arccos(cos) / pi, between 0 and 1; "printed" is 1 - arccos(cos), negative for wide angles.
 
     Returns:
         f32[B, N, N].
@@ -51,23 +37,23 @@ def semantic_similarity(nodes: Array, form: Literal["scaled", "printed"] = "scal
 def build_semantic_graph(
     nodes: Array, similarity: Array, speakers: Array, dialogue: Array, mask: Array, *, past: int, future: int
 ) -> jraph.GraphsTuple:
-    """The window graph: every slot hears the `past` slots before it, itself, and the `future` slots after it.
+    """Connects every slot with the `past` slots before it, itself, and the `future` slots after it.
 
-    The shape is static: each slot has an edge an offset of the window. Edges that leave the dialogue or touch padding
-    are there, but not valid.
+    The shape is static: edges are sorted by receiver, and each receiver has one edge per offset of the window. Edges
+    that leave the dialogue or touch padding are present but not valid.
 
     Args:
-        nodes: f32[B, N, d_f].
+        nodes: f32[B, N, d_f], the features of the slots.
         similarity: f32[B, N, N], M^s.
-        speakers: i32[B, N].
-        dialogue: i32[B, N].
-        mask: bool[B, N].
+        speakers: i32[B, N], the speaker of each slot.
+        dialogue: i32[B, N], the dialogue of each slot.
+        mask: bool[B, N], True where there is an utterance.
         past: Theta_p.
         future: Theta_f.
 
     Returns:
-        One graph a row, nodes f32[B * N, d_f]; edges are a dictionary of `relation` i32[E], `weight` f32[E] (M^s) and
-        `valid` bool[E]; `senders` and `receivers` i32[E]; E = B * N * (past + 1 + future).
+        One graph per row, with nodes f32[B * N, d_f]; edges, a dictionary of `relation` i32[E], `weight` f32[E] (M^s)
+        and `valid` bool[E]; `senders` and `receivers` i32[E]; and E = B * N * (past + 1 + future).
     """
     rows, slots, size = nodes.shape
     speakers, dialogue, mask = jnp.asarray(speakers), jnp.asarray(dialogue), jnp.asarray(mask)
@@ -80,7 +66,6 @@ def build_semantic_graph(
     valid = inside & (dialogue[:, sender] == dialogue[..., None]) & mask[:, sender] & mask[..., None]
     same = speakers[:, sender] == speakers[..., None]
     relation = jnp.where(same, SAME_PAST, OTHER_PAST) + (offset > 0)
-    width = past + 1 + future
     return jraph.GraphsTuple(
         nodes=nodes.reshape(rows * slots, size),
         edges={
@@ -91,52 +76,22 @@ def build_semantic_graph(
         senders=jnp.broadcast_to(row * slots + sender, valid.shape).reshape(-1),
         receivers=jnp.broadcast_to(row * slots + receiver, valid.shape).reshape(-1),
         n_node=jnp.full((rows,), slots),
-        n_edge=jnp.full((rows,), slots * width),
+        n_edge=jnp.full((rows,), slots * (past + 1 + future)),
         globals=None,
     )
 
 
-def build_dense_graph(
-    nodes: Array, similarity: Array, speakers: Array, dialogue: Array, mask: Array, *, past: int, future: int
-) -> DenseGraph:
-    """The graph of `build_semantic_graph`, densely: memory grows with the square of the row's length.
-
-    Args:
-        nodes: f32[B, N, d_f].
-        similarity: f32[B, N, N], M^s.
-        speakers: i32[B, N].
-        dialogue: i32[B, N].
-        mask: bool[B, N].
-        past: Theta_p.
-        future: Theta_f.
-
-    Returns:
-        DenseGraph.
-    """
-    slots = nodes.shape[1]
-    offset = np.arange(slots)[None, :] - np.arange(slots)[:, None]
-    speakers, dialogue, mask = jnp.asarray(speakers), jnp.asarray(dialogue), jnp.asarray(mask)
-    near = (offset >= -past) & (offset <= future)
-    valid = near & (dialogue[:, :, None] == dialogue[:, None, :]) & mask[:, :, None] & mask[:, None, :]
-    same = speakers[:, :, None] == speakers[:, None, :]
-    relation = jnp.where(same, SAME_PAST, OTHER_PAST) + (offset > 0)
-    member = valid[:, :, None, :] & (relation[:, :, None, :] == np.arange(NUM_RELATIONS)[:, None])
-    count = jnp.sum(member, axis=-1, keepdims=True)
-    shares = jnp.where(member, 1.0 / jnp.maximum(count, 1), 0.0)
-    return DenseGraph(nodes.reshape(-1, nodes.shape[-1]), shares, similarity)
-
-
 def shortest_paths(slots: int, past: int, future: int) -> tuple[np.ndarray, np.ndarray] | tuple[Array, Array]:
-    """Hops from slot j to slot i in a dialogue's window graph; they need no search.
+    """Counts the hops from slot j to slot i in the window graph of one dialogue, which needs no search.
 
     Args:
-        slots: N; constants of the program where it is a number, computed by the program where it is symbolic.
+        slots: N; the results are constants of a program where it is a number, and computed where it is symbolic.
         past: Theta_p.
         future: Theta_f.
 
     Returns:
-        hops i32[N, N] (0 where unreachable) and reachable bool[N, N]. With a window of 0 in one direction, nothing
-        arrives from there.
+        hops i32[N, N] (0 where unreachable) and reachable bool[N, N]. A window of 0 in one direction makes all slots
+        of that direction unreachable.
     """
     library = jnp if is_symbolic_dim(slots) else np
     distance = library.arange(slots)[:, None] - library.arange(slots)[None, :]

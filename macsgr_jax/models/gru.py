@@ -1,4 +1,4 @@
-"""Recurrent encoders of all modalities and both directions in one scan."""
+"""Recurrent encoders of all modalities and both directions, as gated recurrent units in one scan."""
 
 import functools
 
@@ -7,15 +7,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from macsgr_jax.config import Matmul
-from macsgr_jax.models.products import dot_general_in
+from macsgr_jax.models.products import DotGeneral
 
 
 def dialogue_starts(dialogue: Array) -> Array:
-    """True at each slot whose left neighbour belongs to another dialogue, or that has none.
+    """Returns where a dialogue starts: the left neighbour belongs to another dialogue, or there is none.
 
     Args:
-        dialogue: i32[B, N].
+        dialogue: i32[B, N], the dialogue of each slot.
 
     Returns:
         bool[B, N].
@@ -25,12 +24,12 @@ def dialogue_starts(dialogue: Array) -> Array:
 
 
 def scan_gru(projected: Array, starts: Array, recurrent_kernel: Array, candidate_bias: Array) -> Array:
-    """A gated recurrent unit over slots, for G recurrences at once; the state resets where a dialogue starts.
+    """Runs G gated recurrent units over the slots at once; a state is reset where a dialogue starts.
 
     Args:
-        projected: f32[N, G, B, 3H], the inputs through their kernels: reset, update and candidate gate.
-        starts: bool[N, G, B].
-        recurrent_kernel: f32[G, H, 3H].
+        projected: f32[N, G, B, 3H], the inputs times their kernels: reset gate, update gate and candidate.
+        starts: bool[N, G, B], True where a dialogue starts.
+        recurrent_kernel: f32[G, H, 3H], the kernels of the states, with the gates in the same order.
         candidate_bias: f32[G, H], added to the state's part of the candidate.
 
     Returns:
@@ -55,33 +54,33 @@ def scan_gru(projected: Array, starts: Array, recurrent_kernel: Array, candidate
 
 def _orthogonal_gates(key: Array, shape: tuple[int, int, int]) -> Array:
     groups, size, _ = shape
-    # One orthogonal matrix a recurrence and gate, not one over all of them.
+    # One orthogonal matrix per recurrence and gate, not one over all of them.
     keys = jax.random.split(key, groups * 3)
     blocks = jax.vmap(lambda one: nn.initializers.orthogonal()(one, (size, size)))(keys)
     return blocks.reshape(groups, 3, size, size).transpose(0, 2, 1, 3).reshape(groups, size, 3 * size)
 
 
 class GRUEncoder(nn.Module):
-    """f_theta and f_phi of the paper: a GRU a modality over the utterances of each dialogue.
+    """f_theta and f_phi of the paper: one GRU per modality over the utterances of each dialogue.
 
     Attributes:
-        hidden_size: d_e, over both directions together.
-        causal: one direction only, forwards, of the whole d_e.
-        matmul: precision of the product with the inputs' weights.
+        hidden_size: d_e, the features of both directions together.
+        causal: whether there is a forward direction only, of all d_e features.
+        dot_general: the product with the inputs' weights, in its precision.
     """
 
     hidden_size: int
     causal: bool = False
-    matmul: Matmul = "float32"
+    dot_general: DotGeneral = jax.lax.dot_general
 
     @nn.compact
     def __call__(self, features: dict[str, Array], dialogue: Array, mask: Array) -> Array:
-        """Encode every slot in the context of its dialogue.
+        """Encodes every slot in the context of its dialogue.
 
         Args:
             features: modality -> f32[B, N, D_m].
-            dialogue: i32[B, N].
-            mask: bool[B, N].
+            dialogue: i32[B, N], the dialogue of each slot.
+            mask: bool[B, N], True where there is an utterance.
 
         Returns:
             f32[M, B, N, d_e], modalities in alphabetical order; zero where padded.
@@ -91,7 +90,7 @@ class GRUEncoder(nn.Module):
         rows, slots = dialogue.shape
         modalities = sorted(features)
         # The input's kernel stays outside the scan: one large product instead of N small ones.
-        dense = functools.partial(nn.Dense, directions * 3 * size, dot_general=dot_general_in(self.matmul))
+        dense = functools.partial(nn.Dense, directions * 3 * size, dot_general=self.dot_general)
         projected = jnp.stack([dense(name=f"input_{name}")(features[name]) for name in modalities])
         projected = projected.reshape(len(modalities), rows, slots, directions, 3 * size).transpose(2, 0, 3, 1, 4)
         starts = jnp.stack([dialogue_starts(dialogue), dialogue_starts(dialogue[:, ::-1])][:directions])
@@ -110,5 +109,5 @@ class GRUEncoder(nn.Module):
 
 
 def _flip_backward(values: Array) -> Array:
-    """Reverse the slots (axis 0) of the second direction (axis 2), if there is one."""
+    """Reverses the slots (axis 0) of the second direction (axis 2), if there is one."""
     return jnp.concatenate([values[:, :, :1], values[::-1, :, 1:]], axis=2)

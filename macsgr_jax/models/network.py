@@ -1,10 +1,11 @@
 """MA-CMU-SGRNet: encode, align, distribute, fuse, connect, refine, classify."""
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
-from jax.export import is_symbolic_dim
 
 from macsgr_jax.config import ModelConfig
 from macsgr_jax.masking import safe_normalize
@@ -12,96 +13,110 @@ from macsgr_jax.models.attention import dialogue_pairs
 from macsgr_jax.models.distribution import DistributionEncoder
 from macsgr_jax.models.dropout import Dropout
 from macsgr_jax.models.fusion import CrossModalFusion, fusion_weights
-from macsgr_jax.models.graph import build_dense_graph, build_semantic_graph, semantic_similarity
+from macsgr_jax.models.graph import build_semantic_graph, semantic_similarity
 from macsgr_jax.models.gru import GRUEncoder
-from macsgr_jax.models.products import dot_general_in
-from macsgr_jax.models.rgcn import SyntacticEncoder
+from macsgr_jax.models.products import PRODUCTS
+from macsgr_jax.models.rgcn import SyntacticEncoder, aggregate_in_windows
 from macsgr_jax.models.semantic import SemanticEncoder
 from macsgr_jax.types import Batch, Gaussian, NetworkOutput
 
-# Longer rows keep their graphs as edges, whose memory grows with the length and not with its square.
-MAX_DENSE_SLOTS = 128
+# Each modality has its own weights, stacked along a first axis. The classes are made once, because networks of one
+# configuration have to compare equal: they are static arguments of jitted functions.
+_PER_MODALITY = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}
+DensePerModality = nn.vmap(nn.Dense, **_PER_MODALITY)
+DistributionEncoderPerModality = nn.vmap(DistributionEncoder, **_PER_MODALITY)
 
 
 class Network(nn.Module):
-    """The whole network, for one modality or many.
+    """The whole network, for any number of modalities; `build_network` makes one from a configuration.
 
     Attributes:
-        config: sizes, readings and ablations.
-        num_classes: C.
+        encoder: maps (features, dialogue, mask) to hidden states f32[M, B, N, d_e], as `GRUEncoder` does.
+        projection: maps hidden states to embeddings of the same shape.
+        distribution: maps features f32[M, B, N, d_e] and allowed pairs bool[M, B, N, N] to a `Gaussian`.
+        fusion: maps the weighted features of all modalities to nodes f32[B, N, d_f].
+        syntactic: the relational graph convolutions; None is the ablation "w/o SyE".
+        semantic: the attention over the dialogue; None is the ablation "w/o SeE".
+        classifier_hidden: the hidden layer of the classifier.
+        classifier_out: the last layer of the classifier, with one feature per emotion.
+        num_prototypes: K.
+        window_past: Theta_p, how far edges reach into the past.
+        window_future: Theta_f, how far edges reach into the future.
+        causal: whether nothing of the future may be attended to.
+        dropout: fraction of hidden features that is dropped in training.
+        input_dropout: fraction of input features that is dropped in training.
+        distribution_input: whether the distribution encoder reads the hidden states or the embeddings.
+        fusion_input: whether the fusion reads the weighted features X~ or the samples X.
+        uncertainty: how the fusion weights depend on the standard deviations.
+        uncertainty_weighting: False weighs all modalities alike (the ablation "w/o UW").
+        similarity: the form of eq. 22.
+        residual: whether a path leads around the refinement.
+        classifier_skip: whether the classifier also reads the nodes and the weighted features.
     """
 
-    config: ModelConfig
-    num_classes: int
+    encoder: nn.Module
+    projection: nn.Dense
+    distribution: nn.Module
+    fusion: CrossModalFusion
+    syntactic: SyntacticEncoder | None
+    semantic: SemanticEncoder | None
+    classifier_hidden: nn.Module
+    classifier_out: nn.Dense
+    num_prototypes: int
+    window_past: int
+    window_future: int
+    causal: bool = False
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+    distribution_input: Literal["hidden", "embedding"] = "hidden"
+    fusion_input: Literal["weighted", "sampled"] = "weighted"
+    uncertainty: Literal["direct", "inverse"] = "direct"
+    uncertainty_weighting: bool = True
+    similarity: Literal["scaled", "printed"] = "scaled"
+    residual: bool = True
+    classifier_skip: bool = True
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of emotions."""
+        return self.classifier_out.features
 
     def setup(self) -> None:
-        """Make the modules."""
-        config = self.config
-        per_modality = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}
-        product = dot_general_in(config.matmul)
-        syntactic_size = config.fused_size // 2
-        self.encoder = GRUEncoder(config.hidden_size, config.causal, config.matmul)
-        self.projection = nn.vmap(nn.Dense, **per_modality)(config.hidden_size, dot_general=product)
-        self.distribution = nn.vmap(DistributionEncoder, **per_modality)(
-            config.distribution_heads, config.initial_std, config.min_std, config.matmul
-        )
-        self.fusion = CrossModalFusion(
-            config.fused_size, config.fusion_heads, config.cross_modal_interaction, config.residual, config.matmul
-        )
-        self.syntactic = SyntacticEncoder(
-            syntactic_size, config.semantic_edge_weights, config.residual, config.dropout, config.matmul
-        )
-        self.semantic = SemanticEncoder(
-            config.fused_size - syntactic_size,
-            config.semantic_heads,
-            config.window_past,
-            0 if config.causal else config.window_future,
-            config.max_hops,
-            config.semantic_position_encoding,
-            config.attended_value,
-            config.matmul,
-        )
-        self.classifier_hidden = nn.Dense(config.fused_size, dot_general=product)
-        self.classifier_out = nn.Dense(self.num_classes, dot_general=product)
-        self.input_drop = Dropout(config.input_dropout)
-        self.drop = Dropout(config.dropout)
-        self.prototypes = self.param(
-            "prototypes", nn.initializers.normal(1.0), (config.num_prototypes, config.hidden_size)
-        )
+        """Makes what has no counterpart among the fields."""
+        self.input_drop = Dropout(self.input_dropout)
+        self.drop = Dropout(self.dropout)
+        shape = (self.num_prototypes, self.projection.features)
+        self.prototypes = self.param("prototypes", nn.initializers.normal(1.0), shape)
 
     def __call__(self, batch: Batch, *, train: bool = False, sample: bool = False) -> NetworkOutput:
-        """Name the emotion of every utterance of a batch.
+        """Predicts the emotion of every utterance of a batch.
 
         Args:
             batch: rows of dialogues.
-            train: draws from the latent Gaussians (stream "sample") and drops features (stream "dropout").
-            sample: draws from the latent Gaussians and drops nothing.
+            train: whether to draw from the latent Gaussians (stream "sample") and drop features (stream "dropout").
+            sample: whether to draw from the latent Gaussians without dropping features.
 
         Returns:
             NetworkOutput.
         """
-        config = self.config
-        modalities = sorted(batch.features)
-        available = jnp.stack([batch.available[name] for name in modalities])
-        allowed = dialogue_pairs(batch.dialogue, batch.mask, config.causal)
-
-        # Encode: u~ of each modality in the context of its dialogue; align: s~ and t~ on the unit sphere.
+        available = jnp.stack([batch.available[name] for name in sorted(batch.features)])
+        allowed = dialogue_pairs(batch.dialogue, batch.mask, self.causal)
+        # Encode: u~ of each modality in the context of its dialogue. Align: s~ and t~ on the unit sphere.
         hidden = self._encode(batch, train)
         embeddings = jnp.where(available[..., None], safe_normalize(self.projection(hidden)), 0.0)
         # Distribute. Differs from the paper, which reads the unit vectors here: noise would drown their small entries.
-        read = hidden if config.distribution_input == "hidden" else embeddings
+        read = hidden if self.distribution_input == "hidden" else embeddings
         latents = self.distribution(read, allowed[None] & available[:, :, None, :])
         # Fuse: eqs. 14-21.
         weighted, weights = self._weigh(latents, available, train or sample)
-        nodes = self.fusion(weighted, available, allowed)
-        nodes = jnp.where(batch.mask[..., None], nodes, 0.0)
+        nodes = jnp.where(batch.mask[..., None], self.fusion(weighted, available, allowed), 0.0)
         # Connect and refine: eqs. 22-26.
         syntactic, semantic = self._refine(self.drop(nodes, deterministic=not train), batch, allowed, train)
         # Classify: eqs. 27-28; the softmax of eq. 28 is left to the loss and to the reader of the logits.
-        refined = jnp.concatenate([syntactic, semantic], axis=-1)
-        if config.residual:
+        refined = jnp.concatenate([syntactic, semantic], axis=-1)  # Eq. 27.
+        if self.residual:
             refined = refined + nodes  # Differs from the paper: h_i is the refinement alone.
-        if config.classifier_skip:
+        if self.classifier_skip:
             refined = jnp.concatenate([refined, nodes, *weighted], axis=-1)
         refined = self.drop(refined, deterministic=not train)
         logits = self.classifier_out(self.drop(nn.relu(self.classifier_hidden(refined)), deterministic=not train))
@@ -116,52 +131,95 @@ class Network(nn.Module):
         return self.drop(hidden, deterministic=not train)
 
     def _weigh(self, latents: Gaussian, available: Array, sample: bool) -> tuple[Array, Array]:
-        config = self.config
         sampled = latents.mean
         if sample:
             sampled = sampled + latents.std * jax.random.normal(self.make_rng("sample"), latents.std.shape)
         weights = fusion_weights(
-            latents.std, available, uncertainty=config.uncertainty, weighted=config.uncertainty_weighting
+            latents.std, available, uncertainty=self.uncertainty, weighted=self.uncertainty_weighting
         )
-        if config.fusion_input == "sampled" and config.cross_modal_interaction:
+        if self.fusion_input == "sampled" and self.fusion.interaction:
             return jnp.where(available[..., None], sampled, 0.0), weights
         return weights[..., None] * sampled, weights  # Eqs. 16-17; a missing modality weighs nothing.
 
     def _refine(self, nodes: Array, batch: Batch, allowed: Array, train: bool) -> tuple[Array, Array]:
-        config = self.config
         rows, slots, size = nodes.shape
         half = size // 2
-        similarity = semantic_similarity(nodes, config.similarity)
         syntactic = jnp.zeros((rows, slots, half), nodes.dtype)
         semantic = jnp.zeros((rows, slots, size - half), nodes.dtype)
-        if config.syntactic_encoder:
-            # A row whose length is not known yet may be long.
-            short = not is_symbolic_dim(slots) and slots <= MAX_DENSE_SLOTS
-            build_graph = build_dense_graph if short else build_semantic_graph
-            graph = build_graph(
-                nodes,
-                similarity,
-                batch.speakers,
-                batch.dialogue,
-                batch.mask,
-                past=config.window_past,
-                future=0 if config.causal else config.window_future,
-            )
+        similarity = semantic_similarity(nodes, self.similarity)
+        if self.syntactic is not None:
+            window = {"past": self.window_past, "future": self.window_future}
+            graph = build_semantic_graph(nodes, similarity, batch.speakers, batch.dialogue, batch.mask, **window)
             syntactic = self.syntactic(graph, train=train).reshape(rows, slots, half)
             syntactic = jnp.where(batch.mask[..., None], syntactic, 0.0)
-        if config.semantic_encoder:
+        if self.semantic is not None:
             semantic = self.semantic(nodes, similarity, allowed)
         return syntactic, semantic
 
 
 def build_network(config: ModelConfig, num_classes: int) -> Network:
-    """The network of a configuration; the modalities and their sizes come with the first batch.
+    """Makes the network of a configuration; the first batch brings the modalities and their sizes.
 
     Args:
-        config: sizes, readings and ablations.
-        num_classes: C.
+        config: the sizes, the choices where the paper is ambiguous, and the ablations.
+        num_classes: C, the number of emotions.
 
     Returns:
-        A flax module.
+        A flax module; networks of equal arguments are equal and have the same hash.
     """
-    return Network(config, num_classes)
+    product = PRODUCTS[config.matmul]
+    syntactic_size = config.fused_size // 2
+    return Network(
+        encoder=GRUEncoder(hidden_size=config.hidden_size, causal=config.causal, dot_general=product),
+        projection=DensePerModality(features=config.hidden_size, dot_general=product),
+        distribution=DistributionEncoderPerModality(
+            heads=config.distribution_heads,
+            initial_std=config.initial_std,
+            min_std=config.min_std,
+            dot_general=product,
+        ),
+        fusion=CrossModalFusion(
+            fused_size=config.fused_size,
+            heads=config.fusion_heads,
+            interaction=config.cross_modal_interaction,
+            residual=config.residual,
+            dot_general=product,
+        ),
+        syntactic=SyntacticEncoder(
+            size=syntactic_size,
+            weighted=config.semantic_edge_weights,
+            residual=config.residual,
+            dropout=config.dropout,
+            aggregate=aggregate_in_windows,
+            dot_general=product,
+        )
+        if config.syntactic_encoder
+        else None,
+        semantic=SemanticEncoder(
+            size=config.fused_size - syntactic_size,
+            heads=config.semantic_heads,
+            past=config.window_past,
+            future=config.reach_future,
+            max_hops=config.max_hops,
+            encoding=config.semantic_position_encoding,
+            attended_value=config.attended_value,
+            dot_general=product,
+        )
+        if config.semantic_encoder
+        else None,
+        classifier_hidden=nn.Dense(features=config.fused_size, dot_general=product),
+        classifier_out=nn.Dense(features=num_classes, dot_general=product),
+        num_prototypes=config.num_prototypes,
+        window_past=config.window_past,
+        window_future=config.reach_future,
+        causal=config.causal,
+        dropout=config.dropout,
+        input_dropout=config.input_dropout,
+        distribution_input=config.distribution_input,
+        fusion_input=config.fusion_input,
+        uncertainty=config.uncertainty,
+        uncertainty_weighting=config.uncertainty_weighting,
+        similarity=config.similarity,
+        residual=config.residual,
+        classifier_skip=config.classifier_skip,
+    )

@@ -1,4 +1,8 @@
-"""In which precision the layers multiply by their weights."""
+"""The precision in which layers multiply by their weights: a `dot_general` for each value of `model.matmul`.
+
+This is flax's own argument `dot_general`, and not its `dtype`: with `dtype=bfloat16` a layer also returns bfloat16, so
+that attention, residual sums and layer norms between the layers would lose precision too.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,20 +13,23 @@ from jax import Array
 
 from macsgr_jax.config import Matmul
 
+DotGeneral = Callable[..., Array]
 
-def dot_general_in(matmul: Matmul) -> Callable[..., Array]:
-    """A `jax.lax.dot_general` for the `dot_general` of flax's layers.
+
+def bfloat16_dot_general(lhs: Array, rhs: Array, dimension_numbers: Any, **_: Any) -> Array:
+    """Computes `jax.lax.dot_general` with both factors and the product rounded to bfloat16, forwards and backwards.
 
     Args:
-        matmul: "float32" leaves the precision to the device (an accelerator may take fewer bits); "bfloat16" rounds
-            both factors and the product, forwards and backwards; weights and all that lies between stay float32.
+        lhs: f32[...], the inputs of a layer.
+        rhs: f32[...], its weights.
+        dimension_numbers: the contracted and the batch dimensions, as `jax.lax.dot_general` takes them.
 
     Returns:
-        The function.
+        f32[...]; weights, and everything between two layers, stay float32.
     """
-    return jax.lax.dot_general if matmul == "float32" else _bfloat16_dot_general
+    factors = lhs.astype(jnp.bfloat16), rhs.astype(jnp.bfloat16)
+    return jax.lax.dot_general(*factors, dimension_numbers).astype(jnp.result_type(lhs, rhs))
 
 
-def _bfloat16_dot_general(one: Array, other: Array, dimension_numbers: Any, **_: Any) -> Array:
-    factors = one.astype(jnp.bfloat16), other.astype(jnp.bfloat16)
-    return jax.lax.dot_general(*factors, dimension_numbers).astype(jnp.result_type(one, other))
+# "float32" leaves the precision to the device: an accelerator may take fewer bits.
+PRODUCTS: dict[Matmul, DotGeneral] = {"float32": jax.lax.dot_general, "bfloat16": bfloat16_dot_general}

@@ -38,7 +38,6 @@ from macsgr_jax.training.loop import (
     check_finite,
     init_runs_on_mesh,
     measure_run_bytes,
-    stack_hparams,
     train_runs,
 )
 
@@ -158,7 +157,7 @@ def train_network(
     title: str,
     keep: Callable[[list[tuple[Spec, History]]], set[str]] | None = None,
 ) -> list[History]:
-    """Trains runs that differ in their seed and in traced settings; those that are finished are read instead.
+    """Trains runs that differ in seed and traced hyperparameters; those that are finished are read instead.
 
     Args:
         prepared: the prepared corpus.
@@ -267,9 +266,8 @@ def _train_together(
     later_epochs: int | None,
 ) -> tuple[Runs, list[History]]:
     """Trains runs as one program; returns their last state and their histories."""
-    config, seeds = specs[0].config, [spec.seed for spec in specs]
-    numbers = stack_hparams([spec.config for spec in specs], prepared)
-    epochs = config.train.epochs
+    configs, seeds = [spec.config for spec in specs], [spec.seed for spec in specs]
+    epochs = configs[0].train.epochs
     history: dict[str, np.ndarray] = {
         "terms": np.full((len(specs), epochs, len(TERMS)), np.nan, np.float32),
         "validation": np.full((len(specs), epochs, len(SCALARS)), np.nan, np.float32),
@@ -277,8 +275,7 @@ def _train_together(
     }
     names = list(dict.fromkeys((spec.name, spec.seed) for spec in specs))  # The copies come last.
     start_time = time.perf_counter()
-    stopping = _agree_to_stop(execution)
-    if stopping:
+    if _agree_to_stop(execution):
         raise _interrupt(execution, f"{title}: stopped before its first epoch")
     with RecoveryCheckpoints(folder) as recovery:
         start = _resume(recovery, prepared, specs, history, execution, mesh)
@@ -288,7 +285,7 @@ def _train_together(
             show_progress(execution.console, title, epochs, later_epochs) as show,
         ):
 
-            def on_epoch(report: EpochReport) -> None:
+            def record(report: EpochReport) -> None:
                 history["terms"][:, report.epoch - 1] = np.stack([report.terms[name].mean(axis=1) for name in TERMS], 1)
                 history["validation"][:, report.epoch - 1] = np.stack([report.validation[name] for name in SCALARS], 1)
                 history["seconds"][0] = before + time.perf_counter() - start_time
@@ -297,27 +294,20 @@ def _train_together(
                     check_finite(report, seeds)
                 show(report)
 
-            def wants_state(epoch: int) -> bool:
-                nonlocal stopping
+            unreported = None
+            for epoch in train_runs(prepared, configs, seeds, start=start, mesh=mesh):
+                if unreported:
+                    record(unreported.report)  # While the devices work on this epoch.
+                runs, unreported = epoch.runs, epoch
                 stopping = _agree_to_stop(execution)
-                return epoch < epochs and (stopping or epoch % execution.save_every == 0)
-
-            def on_state(epoch: int, runs: Runs) -> None:
-                recovery.save(epoch, {"runs": runs, "history": history})
-                if stopping:
-                    raise _interrupt(execution, f"{title}: stopped after epoch {epoch} of {epochs}")
-
-            runs = train_runs(
-                prepared,
-                config,
-                seeds,
-                numbers,
-                on_epoch=on_epoch,
-                on_state=on_state,
-                wants_state=wants_state,
-                start=start,
-                mesh=mesh,
-            )
+                if epoch.number < epochs and (stopping or epoch.number % execution.save_every == 0):
+                    record(epoch.report)
+                    unreported = None
+                    recovery.save(epoch.number, {"runs": runs, "history": history})
+                    if stopping:
+                        raise _interrupt(execution, f"{title}: stopped after epoch {epoch.number} of {epochs}")
+            if unreported:
+                record(unreported.report)
     parts = zip(history["terms"], history["validation"], strict=True)
     return runs, [History(terms, validation, float(history["seconds"][0])) for terms, validation in parts]
 

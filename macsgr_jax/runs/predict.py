@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from macsgr_jax.data.corpus import Corpus
-from macsgr_jax.data.dialogue import Dialogue, Utterance
+from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
 from macsgr_jax.data.transcript import Transcript, check_recording, to_corpus
 from macsgr_jax.data.transcripts.row import Row
 from macsgr_jax.errors import InputError
@@ -55,14 +55,14 @@ def predict_conversations(
     Raises:
         InputError: an utterance lies outside its recording, or its label is unknown to the networks.
     """
-    check_turns(model, [turn for conversation in conversations for turn in conversation.utterances])
+    check_utterances(model, list_utterances(conversations))
     for conversation in conversations:
         corpus = extract_features(model, conversation, jobs, on_utterance)
         turns = standardize_turns(model, corpus)
-        ids = [turn.id for turn in conversation.utterances]
+        ids = [utterance.id for utterance in conversation.utterances]
         records = [
-            describe_prediction(model, conversation.name, turn, prediction, ids, _available(turns.available, row))
-            for row, (turn, prediction) in enumerate(
+            describe_prediction(model, conversation.name, utterance, prediction, ids, _available(turns.available, row))
+            for row, (utterance, prediction) in enumerate(
                 zip(conversation.utterances, model.predictor.predict(turns), strict=True)
             )
         ]
@@ -99,30 +99,31 @@ def predict_stream(
     ids: list[str] = []
     speakers: dict[str, int] = {}
     for row in rows:
-        turn = transcript.read(row)
-        check_turns(model, [turn])
-        conversation = Dialogue("follow", (turn,))
+        utterance = transcript.read(row)
+        check_utterances(model, [utterance])
+        conversation = Dialogue("follow", (utterance,))
         corpus = extract_features(model, conversation, jobs=1)
-        for notice in corpus.notices if turn.clip else ():  # Audio that was given, and cannot be used.
-            on_notice(f"utterance {turn.id}: {notice}")
+        for notice in corpus.notices if utterance.clip else ():  # Audio that was given, and cannot be used.
+            on_notice(f"utterance {utterance.id}: {notice}")
         one = standardize_turns(model, corpus)
-        one = one._replace(speakers=np.array([speakers.setdefault(turn.speaker, len(speakers))], np.int32))
-        ids.append(turn.id)
+        one = one._replace(speakers=np.array([speakers.setdefault(utterance.speaker, len(speakers))], np.int32))
+        ids.append(utterance.id)
         prediction = predictor.update(one)
-        yield describe_prediction(model, conversation.name, turn, prediction, ids, _available(one.available, 0))
+        yield describe_prediction(model, conversation.name, utterance, prediction, ids, _available(one.available, 0))
 
 
-def check_turns(model: Model, turns: Sequence[Utterance]) -> None:
+def check_utterances(model: Model, utterances: Sequence[Utterance]) -> None:
     """Checks that utterances lie inside their recordings, and that their labels are known to the networks.
 
     Raises:
         InputError: one does not, or a recording cannot be read.
     """
-    for turn in turns:
-        if turn.label and turn.label not in model.label_names:
-            raise InputError(f"{turn.where}: its label is {turn.label!r}, none of {', '.join(model.label_names)}")
+    for utterance in utterances:
+        if utterance.label and utterance.label not in model.label_names:
+            known = ", ".join(model.label_names)
+            raise InputError(f"{utterance.where}: its label is {utterance.label!r}, none of {known}")
     if any(name in SETS for name in model.extractors):
-        check_inside([turn.clip for turn in turns], [turn.where for turn in turns])
+        check_inside([utterance.clip for utterance in utterances], [utterance.where for utterance in utterances])
 
 
 def extract_features(
@@ -134,20 +135,26 @@ def extract_features(
         InputError: a feature set cannot be made.
     """
     corpus = to_corpus([conversation], model.label_names)
-    texts, clips = [turn.text for turn in conversation.utterances], [turn.clip for turn in conversation.utterances]
+    texts = [utterance.text for utterance in conversation.utterances]
+    clips = [utterance.clip for utterance in conversation.utterances]
     made = apply_extractors(model.extractors, texts, clips, jobs, on_utterance)
     return dataclasses.replace(corpus, features=made.features, measured=made.measured, notices=made.notices)
 
 
 def describe_prediction(
-    model: Model, name: str, turn: Utterance, prediction: Prediction, ids: Sequence[str], available: dict[str, bool]
+    model: Model,
+    name: str,
+    utterance: Utterance,
+    prediction: Prediction,
+    ids: Sequence[str],
+    available: dict[str, bool],
 ) -> dict[str, Any]:
     """Returns the record of an utterance, as plain values.
 
     Args:
         model: the networks.
         name: the name of the conversation.
-        turn: the utterance.
+        utterance: the utterance.
         prediction: its prediction.
         ids: the ids of the utterances of the conversation.
         available: modality -> whether the utterance has it.
@@ -162,11 +169,11 @@ def describe_prediction(
 
     record = {
         "conversation": name,
-        "utterance": turn.id,
-        "speaker": turn.speaker,
-        "text": turn.text or None,
-        "start": turn.start,
-        "end": turn.end,
+        "utterance": utterance.id,
+        "speaker": utterance.speaker,
+        "text": utterance.text or None,
+        "start": utterance.start,
+        "end": utterance.end,
         "emotion": max(probabilities, key=lambda label: probabilities[label]),
         "probabilities": {label: round(value, 6) for label, value in probabilities.items()},
         "weights": {modality: round(value, 6) for modality, value in weights.items()},
@@ -175,7 +182,7 @@ def describe_prediction(
         "influences": describe_links(prediction.influences),
         "edges": describe_links(prediction.edges),
     }
-    return record | ({"label": turn.label} if turn.label else {})
+    return record | ({"label": utterance.label} if utterance.label else {})
 
 
 def _available(available: dict[str, np.ndarray], row: int) -> dict[str, bool]:

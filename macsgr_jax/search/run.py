@@ -14,7 +14,6 @@ from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dataset import Layout, PreparedCorpus, layout_of, prepare
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json
-from macsgr_jax.hparams import without_traced
 from macsgr_jax.overrides import to_json
 from macsgr_jax.runs.execution import (
     DEFAULT_EXECUTION,
@@ -31,7 +30,7 @@ from macsgr_jax.runs.train import EvaluatedNetwork, describe_start, finish_netwo
 from macsgr_jax.search.results import FinishedRun, assemble_sweep, choose_point, describe_points, write_table
 from macsgr_jax.search.space import Point, configure_point
 from macsgr_jax.training.devices import is_writer, wait_for_all
-from macsgr_jax.training.loop import DivergenceError
+from macsgr_jax.training.loop import DivergenceError, group_configs
 
 TABLE_FILE, FIGURE_FILE = "runs.csv", "sweep.png"
 OUTPUTS = (TABLE_FILE, FIGURE_FILE, LOG_FILE, TENSORBOARD_FOLDER, "checkpoints")
@@ -124,13 +123,9 @@ def run_sweep(
 
 
 def group_points(configs: Sequence[Config]) -> list[Group]:
-    """Groups points that share a compilation and prepared data, in the order of their first one."""
-    groups: dict[Any, Group] = {}
-    for point, config in enumerate(configs):
-        layout = layout_of(config)
-        group = Group(f"group_{len(groups)}", [], layout)
-        groups.setdefault((without_traced(config), layout), group).points.append(point)
-    return list(groups.values())
+    """Groups points that share a compilation, and so their prepared data, in the order of their first one."""
+    groups = group_configs(configs)
+    return [Group(f"group_{n}", points, layout_of(configs[points[0]])) for n, points in enumerate(groups)]
 
 
 class _Sweep:

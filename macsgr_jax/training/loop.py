@@ -1,11 +1,11 @@
-"""Runs as an axis: many trainings, each with its own seed, data order and numbers, as one program on all devices.
+"""Trains many runs (seeds x hyperparameters) as one vmapped program, sharded over all devices.
 
-A run is a key x HParams. `train_runs` maps the epoch of one run (`macsgr_jax.training.step`) over all of them with `jax.vmap`,
-shards the runs over the devices, and makes the next epoch's data order while the devices work on this one.
+A run is a key x Config. `train_runs` maps the epoch of one run (`macsgr_jax.training.step`) over all of them with
+`jax.vmap`, and prepares the next epoch's data order while the devices work on this one.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,21 +16,20 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus
-from macsgr_jax.hparams import HParams, make_hparams, without_traced
 from macsgr_jax.losses import TERMS
 from macsgr_jax.metrics import scores
 from macsgr_jax.models import Network, build_network
 from macsgr_jax.training.devices import DATA, RUN, make_mesh, place_runs, replicate
-from macsgr_jax.training.step import Params, TrainState, evaluate, init_state, train_epoch
-from macsgr_jax.types import Utterances
+from macsgr_jax.training.step import TrainState, evaluate, init_state, train_epoch
+from macsgr_jax.types import Params, Utterances
 
 
 class Runs(NamedTuple):
-    """What changes from epoch to epoch in S runs: every array has S in front.
+    """The state of S runs, which changes from epoch to epoch: every array has S in front.
 
     Attributes:
         state: of the training.
-        best_params: the weights of the epoch of the best validation WAF1.
+        best_params: the weights of the epoch with the best validation WAF1.
         best_waf1: f32[S], that score, between 0 and 1; -1 before the first epoch.
         best_epoch: i32[S], from 1.
     """
@@ -42,7 +41,7 @@ class Runs(NamedTuple):
 
 
 class EpochReport(NamedTuple):
-    """What an epoch of S runs left behind, on the host.
+    """The losses and validation scores of S runs in an epoch, on the host.
 
     Attributes:
         epoch: from 1.
@@ -55,61 +54,77 @@ class EpochReport(NamedTuple):
     validation: dict[str, np.ndarray]
 
 
+class Epoch:
+    """An epoch that the devices may still be working on.
+
+    Attributes:
+        number: from 1.
+        runs: the state after the epoch, with the copies that fill up the devices still in it: only the first S entries
+            count. Its buffers are reused when the next epoch is asked for: copy what is to be kept.
+    """
+
+    def __init__(self, number: int, runs: Runs, results: Any, count: int) -> None:
+        self.number, self.runs = number, runs
+        self._results, self._count = results, count
+
+    @functools.cached_property
+    def report(self) -> EpochReport:
+        """Waits for the epoch and fetches its losses and scores; it may be called at any later time."""
+        terms, measured = jax.tree.map(lambda leaf: np.asarray(leaf)[: self._count], self._results)
+        return EpochReport(self.number, terms, measured)
+
+
 class DivergenceError(ArithmeticError):
     """A loss became infinite or not a number; the message names the seed, the epoch, the step and the term."""
 
 
-@functools.partial(jax.jit, static_argnames=("network", "config", "mesh"))
+@functools.partial(jax.jit, static_argnames=("network", "mesh"))
 def init_runs(
-    seeds: Array, utterances: Utterances, index: Array, *, network: Network, config: Config, mesh: Mesh
+    seeds: Array, utterances: Utterances, index: Array, config: Config, *, network: Network, mesh: Mesh
 ) -> Runs:
-    """The first states.
+    """Initializes runs.
 
     Args:
         seeds: u32[S]; seed i is `jax.random.key(i)`.
         utterances: the corpus.
-        index: i32[B, N], any batch: its shapes count.
+        index: i32[B, N], any batch: only its shape matters.
+        config: a configuration of the runs' structure; its hyperparameters do not matter.
         network: the network.
-        config: the settings that the runs share.
         mesh: of `devices.make_mesh`.
 
     Returns:
         Runs.
     """
-    numbers = make_hparams(config, sorted(utterances.features))  # The first state does not depend on them.
-    static = {"network": network, "config": config, "steps_per_epoch": 1}
 
     def init(seed: Array) -> TrainState:
-        return init_state(jax.random.key(seed), utterances, index, numbers, **static)
+        return init_state(jax.random.key(seed), utterances, index, config, network=network)
 
     state = jax.vmap(init, spmd_axis_name=RUN)(seeds)
     best_params = jax.tree.map(jnp.copy, state.params)  # Two buffers: both will be donated.
     runs = Runs(state, best_params, jnp.full(seeds.shape, -1.0, jnp.float32), jnp.zeros(seeds.shape, jnp.int32))
-    return _keep_in_place(runs, mesh)
+    return _keep_sharding(runs, mesh)
 
 
-@functools.partial(jax.jit, static_argnames=("network", "config", "mesh"), donate_argnames=("runs",))
+@functools.partial(jax.jit, static_argnames=("network", "mesh"), donate_argnames=("runs",))
 def train_runs_epoch(
     runs: Runs,
     utterances: Utterances,
     rows: Array,
     validation: Array,
-    hparams: HParams,
+    configs: Config,
     *,
     network: Network,
-    config: Config,
     mesh: Mesh,
 ) -> tuple[Runs, dict[str, Array], dict[str, Array]]:
-    """One epoch of every run, and its scores on the validation split.
+    """Trains every run for one epoch, and scores it on the validation split.
 
     Args:
-        runs: before the epoch; their buffers are reused.
+        runs: the state before the epoch; its buffers are reused.
         utterances: the corpus.
         rows: i32[S, steps, B, N], the data order of each run.
         validation: i32[steps, B, N].
-        hparams: the runs' numbers, S in front.
+        configs: the runs' configurations as one pytree, S in front of each hyperparameter.
         network: the network.
-        config: the settings they share.
         mesh: of `devices.make_mesh`.
 
     Returns:
@@ -117,10 +132,8 @@ def train_runs_epoch(
     """
     batch_sharding = NamedSharding(mesh, PartitionSpec(DATA)) if mesh.shape[DATA] > 1 else None
 
-    def train(run: Runs, rows: Array, numbers: HParams) -> tuple[Runs, dict[str, Array], dict[str, Array]]:
-        state, terms = train_epoch(
-            run.state, utterances, rows, numbers, network=network, config=config, batch_sharding=batch_sharding
-        )
+    def train(run: Runs, rows: Array, config: Config) -> tuple[Runs, dict[str, Array], dict[str, Array]]:
+        state, terms = train_epoch(run.state, utterances, rows, config, network=network, batch_sharding=batch_sharding)
         measured = scores(evaluate(state.params, utterances, validation, network=network))
         better = measured["waf1"] > run.best_waf1
         after = Runs(
@@ -131,18 +144,18 @@ def train_runs_epoch(
         )
         return after, terms, measured
 
-    after, terms, measured = _map_runs(train, runs, rows, hparams)
+    after, terms, measured = _map_runs(train, runs, rows, configs)
     everywhere = NamedSharding(mesh, PartitionSpec())
-    return _keep_in_place(after, mesh), *jax.lax.with_sharding_constraint((terms, measured), everywhere)
+    return _keep_sharding(after, mesh), *jax.lax.with_sharding_constraint((terms, measured), everywhere)
 
 
-def _keep_in_place(runs: Runs, mesh: Mesh) -> Runs:
-    """One sharding for the runs before and after each epoch; the second epoch would be compiled anew for another."""
+def _keep_sharding(runs: Runs, mesh: Mesh) -> Runs:
+    """Gives the runs one sharding before and after each epoch; the second epoch would be compiled again for another."""
     return jax.lax.with_sharding_constraint(runs, NamedSharding(mesh, PartitionSpec(RUN)))
 
 
 def _map_runs(function: Callable[..., Any], *trees: Any) -> Any:
-    """A function of one run, for all of them; a run alone is spared the batch dimension, which costs up to 15 %."""
+    """Maps a function of one run; a single run is spared the batch dimension, which costs up to 15 %."""
     if len(jax.tree.leaves(trees)[0]) > 1:
         return jax.vmap(function, spmd_axis_name=RUN)(*trees)
     alone = function(*jax.tree.map(lambda leaf: leaf[0], trees))
@@ -151,127 +164,138 @@ def _map_runs(function: Callable[..., Any], *trees: Any) -> Any:
 
 def train_runs(
     prepared: PreparedCorpus,
-    config: Config,
+    configs: Config | Sequence[Config],
     seeds: Sequence[int],
-    hparams: HParams | None = None,
     *,
-    on_epoch: Callable[[EpochReport], None] = lambda report: None,
-    on_state: Callable[[int, Runs], None] = lambda epoch, runs: None,
-    wants_state: Callable[[int], bool] = lambda epoch: False,
     start: tuple[int, Runs] | None = None,
     mesh: Mesh | None = None,
-) -> Runs:
-    """Train S runs at once. A run's numbers do not depend on its company, beyond rounding.
+) -> Iterator[Epoch]:
+    """Trains S runs at once. A run's results do not depend on the other runs, beyond rounding.
+
+    The epoch is under way when it is yielded, and its report is fetched when it is first read: a caller that reads the
+    report of the previous epoch keeps the devices at work.
+
+        for epoch in train_runs(prepared, config, seeds=range(10)):
+            print(epoch.number, epoch.report.validation["waf1"])
 
     Args:
         prepared: the data.
-        config: the settings; those that HParams holds count only where `hparams` is not given.
-        seeds: of weights, data order, dropout and sampling, one a run.
-        hparams: the runs' numbers, S in front; by default those of `config` for all.
-        on_epoch: called after every epoch, while the next one is under way already.
-        on_state: called with the state after an epoch, all reports up to it delivered; the arrays are reused after it.
-        wants_state: epoch -> whether to call `on_state`.
-        start: the epochs behind them and their state, of `on_state` or a checkpoint; by default they begin.
+        configs: one configuration for all runs, or one per run; all of the same structure (they may differ in the
+            hyperparameters declared as traced).
+        seeds: the seed of weights, data order, dropout and sampling of each run.
+        start: the number of epochs behind the runs and their state, from an `Epoch` or a checkpoint; by default the
+            runs begin.
         mesh: of `devices.make_mesh`; by default all devices. Runs that do not divide its axis `run` are filled up with
             copies of the first.
 
-    Returns:
-        The last state, with the copies still in it: only the first S entries count.
+    Yields:
+        Each epoch that is left to train.
+
+    Raises:
+        ValueError: the configurations differ in their structure, or in number from the seeds.
     """
     mesh = make_mesh() if mesh is None else mesh
-    hparams = stack_hparams([config] * len(seeds), prepared) if hparams is None else hparams
-    # What every program below is given, on the devices and in its place.
+    configs = [configs] * len(seeds) if isinstance(configs, Config) else list(configs)
+    if len(configs) != len(seeds):
+        raise ValueError(f"{len(configs)} configurations for {len(seeds)} seeds")
+    config = configs[0]
+    # Everything that the program below is given lies on the devices, where it belongs.
     utterances, validation = replicate((prepared.utterances, prepared.evaluation_rows("validation")), mesh)
-    numbers = place_runs(pad_runs(hparams, mesh), mesh)
-    static = {
-        "network": build_network(config.model, prepared.corpus.num_classes),
-        "config": without_traced(config),
-        "mesh": mesh,
-    }
+    stacked = place_runs(pad_runs(stack_configs(configs), mesh), mesh)
+    static = {"network": build_network(config.model, prepared.corpus.num_classes), "mesh": mesh}
     done, runs = start or (0, init_runs_on_mesh(prepared, config, seeds, mesh))
 
-    waiting: tuple[int, Any] | None = None
     rows = epoch_indices(prepared, seeds, done + 1)
-    for epoch in range(done + 1, config.train.epochs + 1):
+    for number in range(done + 1, config.train.epochs + 1):
         placed = place_runs(pad_runs(rows, mesh), mesh)
-        runs, terms, measured = train_runs_epoch(runs, utterances, placed, validation, numbers, **static)
-        # The devices are at work: make the next order, and report the epoch before, in the meantime.
-        if epoch < config.train.epochs:
-            rows = epoch_indices(prepared, seeds, epoch + 1)
-        if waiting:
-            on_epoch(_report(*waiting, len(seeds)))
-        waiting = (epoch, (terms, measured))
-        if wants_state(epoch):
-            on_epoch(_report(*waiting, len(seeds)))
-            waiting = None
-            on_state(epoch, runs)
-    if waiting:
-        on_epoch(_report(*waiting, len(seeds)))
-    return runs
+        runs, *results = train_runs_epoch(runs, utterances, placed, validation, stacked, **static)
+        # The devices are at work: prepare the next epoch's order in the meantime.
+        if number < config.train.epochs:
+            rows = epoch_indices(prepared, seeds, number + 1)
+        yield Epoch(number, runs, results, len(seeds))
 
 
 def measure_run_bytes(prepared: PreparedCorpus, config: Config) -> int:
-    """Memory that one more run takes on a device, in bytes: its state and what its training step needs besides."""
+    """Measures the memory that one more run takes on a device, in bytes: its state and its training step's temporaries.
+
+    Args:
+        prepared: the data.
+        config: the run's configuration.
+    """
     mesh = Mesh(np.array(jax.local_devices()[:1]).reshape(1, 1), (RUN, DATA))
     runs = init_runs_on_mesh(prepared, config, [0], mesh)
-    # In their places as in `train_runs`, where the compilation cache then has the program of a run alone.
+    # Placed as in `train_runs`, where the compilation cache then has the program of a single run.
     utterances, validation = replicate((prepared.utterances, prepared.evaluation_rows("validation")), mesh)
-    rows, numbers = place_runs((epoch_indices(prepared, [0], 1), stack_hparams([config], prepared)), mesh)
+    rows, configs = place_runs((epoch_indices(prepared, [0], 1), stack_configs([config])), mesh)
     network = build_network(config.model, prepared.corpus.num_classes)
-    static = {"network": network, "config": without_traced(config), "mesh": mesh}
-    lowered = train_runs_epoch.lower(runs, utterances, rows, validation, numbers, **static)
+    lowered = train_runs_epoch.lower(runs, utterances, rows, validation, configs, network=network, mesh=mesh)
     state = sum(leaf.nbytes for leaf in jax.tree.leaves((runs.state.params, runs.state.opt_state, runs.best_params)))
     memory = lowered.compile().memory_analysis()
     return state + (memory.temp_size_in_bytes if memory else 0)
 
 
 def init_runs_on_mesh(prepared: PreparedCorpus, config: Config, seeds: Sequence[int], mesh: Mesh) -> Runs:
-    """The first states, where they belong; a checkpoint of these runs has the same shapes and places."""
+    """Initializes runs on the devices; a checkpoint of these runs has the same shapes and shardings."""
     utterances, index = replicate((prepared.utterances, prepared.evaluation_rows("validation")[0]), mesh)
     return init_runs(
         place_runs(pad_runs(np.asarray(seeds, np.uint32), mesh), mesh),
         utterances,
         index,
+        config,
         network=build_network(config.model, prepared.corpus.num_classes),
-        config=without_traced(config),
         mesh=mesh,
     )
 
 
 def pad_runs(tree: Any, mesh: Mesh) -> Any:
-    """Repeat the first run at the end of each array until the devices of the axis `run` divide their number."""
+    """Repeats the first run at the end of each array until the devices of the axis `run` divide their number."""
 
-    def fill(leaf: Any) -> np.ndarray:
+    def pad(leaf: Any) -> np.ndarray:
         values = np.asarray(leaf)
         return np.concatenate([values, np.repeat(values[:1], -len(values) % mesh.shape[RUN], axis=0)])
 
-    return jax.tree.map(fill, tree)
+    return jax.tree.map(pad, tree)
 
 
 def epoch_indices(prepared: PreparedCorpus, seeds: Sequence[int], epoch: int) -> np.ndarray:
-    """The data order of an epoch, which depends on the seed and the epoch alone: i32[S, steps, B, N]."""
+    """Draws the data order of an epoch, which depends on the seed and the epoch alone: i32[S, steps, B, N]."""
     orders = {seed: prepared.epoch_rows(np.random.default_rng([seed, epoch])) for seed in dict.fromkeys(seeds)}
     return np.stack([orders[seed] for seed in seeds])
 
 
-def stack_hparams(configs: Sequence[Config], prepared: PreparedCorpus) -> HParams:
-    """The numbers of each run's configuration, S in front."""
-    modalities = sorted(prepared.utterances.features)
-    each = [jax.tree.map(np.asarray, make_hparams(config, modalities)) for config in configs]
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+def stack_configs(configs: Sequence[Config]) -> Config:
+    """Stacks configurations of the same structure into one pytree, S in front of each traced hyperparameter, f32[S].
+
+    Args:
+        configs: the configurations.
+
+    Raises:
+        ValueError: they differ in their structure.
+    """
+    return jax.tree.map(lambda *leaves: np.stack([np.float32(leaf) for leaf in leaves]), *configs)
 
 
-def _report(epoch: int, results: Any, runs: int) -> EpochReport:
-    terms, measured = jax.tree.map(lambda leaf: np.asarray(leaf)[:runs], results)
-    return EpochReport(epoch, terms, measured)
+def group_configs(configs: Sequence[Config]) -> list[list[int]]:
+    """Groups configurations that share a program, in the order of each group's first one.
+
+    Args:
+        configs: the configurations.
+
+    Returns:
+        The indices of each group.
+    """
+    groups: dict[Any, list[int]] = {}
+    for index, config in enumerate(configs):
+        groups.setdefault(jax.tree.structure(config), []).append(index)
+    return list(groups.values())
 
 
 def check_finite(report: EpochReport, seeds: Sequence[int]) -> None:
-    """Raise DivergenceError at the first run and step with a loss that is not finite.
+    """Raises DivergenceError at the first run and step with a loss that is not finite.
 
     Args:
-        report: of an epoch.
-        seeds: of its runs.
+        report: the report of an epoch.
+        seeds: the seed of each run.
 
     Raises:
         DivergenceError: naming seed, epoch, step and term.
@@ -287,6 +311,6 @@ def check_finite(report: EpochReport, seeds: Sequence[int]) -> None:
             raise _describe_divergence("validation", spoiled, seed, f"epoch {report.epoch}")
 
 
-def _describe_divergence(name: str, value: float, seed: int, place: str) -> DivergenceError:
+def _describe_divergence(name: str, value: float, seed: int, where: str) -> DivergenceError:
     advice = "lower train.learning_rate, or set train.clip_norm"
-    return DivergenceError(f"seed {seed}: the {name} loss is {value} at {place}: {advice}")
+    return DivergenceError(f"seed {seed}: the {name} loss is {value} at {where}: {advice}")

@@ -1,4 +1,4 @@
-"""Adam with the paper's schedule and decay, or with ours."""
+"""Adam with the paper's schedule and weight decay, or with ours."""
 
 from typing import Any
 
@@ -8,63 +8,58 @@ import optax
 from jax import Array
 
 from macsgr_jax.config import TrainConfig
-from macsgr_jax.hparams import HParams
 
 
-def learning_rate_at(step: Array, steps_per_epoch: int, config: TrainConfig, hparams: HParams) -> Array:
-    """The learning rate of a step; the paper's Algorithm 1 with `schedule="restarts"`, constant within an epoch there.
+def learning_rate_at(step: Array, steps_per_epoch: int, config: TrainConfig) -> Array:
+    """Computes the learning rate of a step.
+
+    With `schedule="restarts"` this is the paper's Algorithm 1, where the rate is constant within an epoch.
 
     Args:
-        step: i32[].
-        steps_per_epoch: steps of an epoch.
-        config: schedule and periods.
-        hparams: the largest learning rate.
+        step: i32[], steps taken so far.
+        steps_per_epoch: number of steps of an epoch.
+        config: the schedule and its periods; the learning rate may be traced.
 
     Returns:
         f32[].
     """
+    peak = jnp.float32(config.learning_rate)
+    warmup = jnp.minimum((step + 1) / jnp.maximum(config.warmup_epochs * steps_per_epoch, 1.0), 1.0)
     if config.schedule == "constant":
-        return _warm_up(step, steps_per_epoch, config) * hparams.learning_rate
+        return warmup * peak
+    final_fraction = jnp.minimum(config.min_learning_rate / peak, 1.0)
     if config.schedule == "restarts":
-        progress = (step // steps_per_epoch) % config.restart_epochs / config.restart_epochs
-    else:
-        progress = jnp.minimum(step / (config.epochs * steps_per_epoch), 1.0)
-    least = jnp.minimum(config.min_learning_rate, hparams.learning_rate)
-    scheduled = least + 0.5 * (hparams.learning_rate - least) * (1.0 + jnp.cos(jnp.pi * progress))
-    return _warm_up(step, steps_per_epoch, config) * scheduled
+        decay = optax.cosine_decay_schedule(1.0, config.restart_epochs, final_fraction)
+        return warmup * peak * decay(step // steps_per_epoch % config.restart_epochs)
+    decay = optax.cosine_decay_schedule(1.0, config.epochs * steps_per_epoch, final_fraction)
+    return warmup * peak * decay(step)
 
 
-def _warm_up(step: Array, steps_per_epoch: int, config: TrainConfig) -> Array:
-    """Share of the scheduled learning rate: f32[], 1 from the end of the warm-up on."""
-    return jnp.minimum((step + 1) / jnp.maximum(config.warmup_epochs * steps_per_epoch, 1.0), 1.0)
-
-
-def make_optimizer(config: TrainConfig, hparams: HParams, steps_per_epoch: int) -> optax.GradientTransformation:
-    """Adam with clipping, decay and schedule; its state's shape does not depend on the numbers in `hparams`.
+def make_optimizer(config: TrainConfig, steps_per_epoch: int) -> optax.GradientTransformation:
+    """Builds Adam with gradient clipping, weight decay and schedule.
 
     Args:
-        config: which clipping, decay and schedule.
-        hparams: learning rate and decay.
-        steps_per_epoch: steps of an epoch.
+        config: the settings; learning rate and weight decay may be traced, and the shape of the optimiser's state does
+            not depend on them.
+        steps_per_epoch: number of steps of an epoch.
 
     Returns:
-        What maps gradients to updates of the parameters.
+        A transformation from gradients to updates of the parameters.
     """
 
     def rate(step: Array) -> Array:
-        return -learning_rate_at(step, steps_per_epoch, config, hparams)
+        return -learning_rate_at(step, steps_per_epoch, config)
 
     def matrices(params: Any) -> Any:
         return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
-    decay = optax.add_decayed_weights(hparams.weight_decay, mask=matrices)
+    coupled = optax.add_decayed_weights(config.weight_decay, mask=matrices)
+    # As printed, (1 - lambda_d) theta - r delta: the decay is not scaled by the learning rate.
+    decoupled = optax.add_decayed_weights(-config.weight_decay)
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity(),
-        decay if config.weight_decay_mode == "coupled" else optax.identity(),
+        coupled if config.weight_decay_mode == "coupled" else optax.identity(),
         optax.scale_by_adam(),
         optax.scale_by_schedule(rate),
-        # As printed, (1 - lambda_d) theta - r delta: the decay is not scaled by the learning rate.
-        optax.add_decayed_weights(-hparams.weight_decay)
-        if config.weight_decay_mode == "decoupled"
-        else optax.identity(),
+        decoupled if config.weight_decay_mode == "decoupled" else optax.identity(),
     )

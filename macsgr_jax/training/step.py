@@ -1,11 +1,11 @@
 """From index rows to trained weights: gather, step, epoch and evaluation as jittable functions of one run.
 
-Networks and configurations are static arguments (hashable dataclasses), so there is one compilation a shape; arrays are
-never closed over. Everything here maps over runs with `jax.vmap`, as `macsgr_jax.training.loop` does.
+The network is a static argument and the configuration a pytree, so there is one compilation per shape and structure;
+arrays are never closed over. Everything here maps over runs with `jax.vmap`, as `macsgr_jax.training.loop` does.
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,21 +14,18 @@ from jax import Array
 from jax.sharding import NamedSharding
 
 from macsgr_jax.config import Config
-from macsgr_jax.hparams import HParams
 from macsgr_jax.losses import total_loss
 from macsgr_jax.metrics import Counts, add_counts, count, zero_counts
 from macsgr_jax.models import Network
 from macsgr_jax.training.optimizer import make_optimizer
-from macsgr_jax.types import Batch, Utterances
+from macsgr_jax.types import Batch, Params, Utterances
 
-Params = dict[str, Any]
-
-# Tells the key of `drop_modalities` from those of the other draws of a step.
+# Separates the key of `drop_modalities` from those of the other draws of a step.
 MODALITY_STREAM = 2
 
 
 class TrainState(NamedTuple):
-    """What changes from step to step.
+    """The state of a run, which changes from step to step.
 
     Attributes:
         step: i32[], steps taken.
@@ -44,23 +41,28 @@ class TrainState(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What the network says of every slot of some rows.
+    """Predictions for every slot of some rows.
 
     Attributes:
-        probabilities: f32[steps, B, N, C].
+        logits: f32[steps, B, N, C].
         weights: f32[steps, M, B, N], fusion weights.
     """
 
-    probabilities: Array
+    logits: Array
     weights: Array
+
+    @property
+    def probabilities(self) -> Array:
+        """f32[steps, B, N, C], eq. 28."""
+        return jax.nn.softmax(self.logits)
 
 
 def gather_batch(utterances: Utterances, index: Array) -> Batch:
-    """The utterances of some rows.
+    """Gathers the utterances of some rows.
 
     Args:
         utterances: the corpus.
-        index: i32[B, N], -1 is padding.
+        index: i32[B, N], row of the corpus of each slot; -1 is padding.
 
     Returns:
         Batch, zero where padded.
@@ -82,71 +84,60 @@ def gather_batch(utterances: Utterances, index: Array) -> Batch:
 
 
 def drop_modalities(batch: Batch, key: Array, rate: float) -> Batch:
-    """Take one modality away from some utterances, so that the network learns to do without.
+    """Removes one modality from a fraction of the utterances, so that the network learns to do without it.
 
     Args:
         batch: the batch.
         key: PRNG key.
-        rate: share of the utterances with two modalities or more; each of theirs is as likely to go.
+        rate: the fraction of the utterances with two or more modalities; each modality is equally likely to go.
 
     Returns:
         Batch with fewer `available`.
     """
     names = sorted(batch.available)
     available = jnp.stack([batch.available[name] for name in names])
-    hit_key, lot_key = jax.random.split(key)
-    hit = jax.random.bernoulli(hit_key, rate, batch.mask.shape) & (jnp.sum(available, axis=0) > 1)
-    lots = jnp.where(available, jax.random.uniform(lot_key, available.shape), -1.0)
-    lost = hit & (jnp.argmax(lots, axis=0) == jnp.arange(len(names))[:, None, None])
-    return batch._replace(available=dict(zip(names, available & ~lost, strict=True)))
+    drop_key, score_key = jax.random.split(key)
+    drop = jax.random.bernoulli(drop_key, rate, batch.mask.shape) & (jnp.sum(available, axis=0) > 1)
+    scores = jnp.where(available, jax.random.uniform(score_key, available.shape), -1.0)
+    dropped = drop & (jnp.argmax(scores, axis=0) == jnp.arange(len(names))[:, None, None])
+    return batch._replace(available=dict(zip(names, available & ~dropped, strict=True)))
 
 
-@functools.partial(jax.jit, static_argnames=("network", "config", "steps_per_epoch"))
-def init_state(
-    key: Array,
-    utterances: Utterances,
-    index: Array,
-    hparams: HParams,
-    *,
-    network: Network,
-    config: Config,
-    steps_per_epoch: int,
-) -> TrainState:
-    """A run's first state.
+@functools.partial(jax.jit, static_argnames=("network",))
+def init_state(key: Array, utterances: Utterances, index: Array, config: Config, *, network: Network) -> TrainState:
+    """Initializes a run.
 
     Args:
         key: PRNG key; seed i is `jax.random.key(i)`.
         utterances: the corpus.
-        index: i32[B, N], any batch: its shapes count.
-        hparams: the run's numbers.
+        index: i32[B, N], any batch: only its shape matters.
+        config: the run's configuration.
         network: the network.
-        config: the settings.
-        steps_per_epoch: steps of an epoch.
 
     Returns:
         TrainState.
     """
     init_key, run_key = jax.random.split(key)
     params = network.init(init_key, gather_batch(utterances, index))["params"]
-    opt_state = make_optimizer(config.train, hparams, steps_per_epoch).init(params)
+    # The shape of the optimiser's state depends on no number of the schedule.
+    opt_state = make_optimizer(config.train, steps_per_epoch=1).init(params)
     return TrainState(jnp.zeros((), jnp.int32), params, opt_state, run_key)
 
 
 def train_step(
-    state: TrainState, batch: Batch, hparams: HParams, *, network: Network, config: Config, steps_per_epoch: int
+    state: TrainState, batch: Batch, config: Config, *, network: Network, steps_per_epoch: int
 ) -> tuple[TrainState, dict[str, Array]]:
-    """One step of gradient descent on the objective of eq. 31.
+    """Takes one step of gradient descent on the objective of eq. 31.
 
     Args:
-        state: before the step.
+        state: the state before the step.
         batch: the batch.
-        hparams: the run's numbers.
+        config: the run's configuration; its traced hyperparameters may be arrays.
         network: the network.
-        config: the settings.
-        steps_per_epoch: steps of an epoch.
+        steps_per_epoch: number of steps of an epoch.
 
     Returns:
-        The state after the step and the loss terms f32[].
+        The state after the step, and the loss terms f32[] by the names of `losses.TERMS`.
     """
     step_key = jax.random.fold_in(state.key, state.step)
     sample_key, dropout_key = jax.random.split(step_key)
@@ -156,55 +147,53 @@ def train_step(
     def objective(params: Params) -> tuple[Array, dict[str, Array]]:
         rngs = {"sample": sample_key, "dropout": dropout_key}
         output = network.apply({"params": params}, batch, train=True, rngs=rngs)
-        return total_loss(output, batch, params["prototypes"], hparams, config.loss)
+        return total_loss(output, batch, params["prototypes"], config)
 
     gradients, terms = jax.grad(objective, has_aux=True)(state.params)
     frozen = state.step < config.loss.prototype_frozen_epochs * steps_per_epoch
-    optimizer = make_optimizer(config.train, hparams, steps_per_epoch)
+    optimizer = make_optimizer(config.train, steps_per_epoch)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     updates["prototypes"] = jnp.where(frozen, 0.0, updates["prototypes"])
     params = optax.apply_updates(state.params, updates)
     return TrainState(state.step + 1, params, opt_state, state.key), terms
 
 
-@functools.partial(jax.jit, static_argnames=("network", "config", "batch_sharding"), donate_argnames=("state",))
+@functools.partial(jax.jit, static_argnames=("network", "batch_sharding"), donate_argnames=("state",))
 def train_epoch(
     state: TrainState,
     utterances: Utterances,
     rows: Array,
-    hparams: HParams,
+    config: Config,
     *,
     network: Network,
-    config: Config,
     batch_sharding: NamedSharding | None = None,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """One pass over the training rows.
+    """Trains for one pass over the training rows.
 
     Args:
-        state: before the epoch; its buffers are reused.
+        state: the state before the epoch; its buffers are reused.
         utterances: the corpus.
-        rows: i32[steps, B, N].
-        hparams: the run's numbers.
+        rows: i32[steps, B, N], row of the corpus of each slot; -1 is padding.
+        config: the run's configuration.
         network: the network.
-        config: the settings.
-        batch_sharding: how the rows of a batch lie on the devices; the losses still see all of them.
+        batch_sharding: how the rows of a batch are divided among devices; the losses still see all of them.
 
     Returns:
-        The state after the epoch and each loss term of each step, f32[steps].
+        The state after the epoch, and each loss term of each step, f32[steps].
     """
 
     def step(state: TrainState, index: Array) -> tuple[TrainState, dict[str, Array]]:
         batch = gather_batch(utterances, index)
         if batch_sharding is not None:
             batch = jax.lax.with_sharding_constraint(batch, batch_sharding)
-        return train_step(state, batch, hparams, network=network, config=config, steps_per_epoch=rows.shape[0])
+        return train_step(state, batch, config, network=network, steps_per_epoch=rows.shape[0])
 
     return jax.lax.scan(step, state, rows)
 
 
 @functools.partial(jax.jit, static_argnames=("network",))
 def evaluate(params: Params, utterances: Utterances, rows: Array, *, network: Network) -> Counts:
-    """Summed counts over rows, from the means of the latent Gaussians.
+    """Sums the counts over rows, with the means of the latent Gaussians.
 
     Args:
         params: weights.
@@ -226,7 +215,7 @@ def evaluate(params: Params, utterances: Utterances, rows: Array, *, network: Ne
 
 @functools.partial(jax.jit, static_argnames=("network",))
 def predict(params: Params, utterances: Utterances, rows: Array, *, network: Network) -> Predictions:
-    """What the network says of every slot.
+    """Predicts every slot, with the means of the latent Gaussians.
 
     Args:
         params: weights.
@@ -240,6 +229,6 @@ def predict(params: Params, utterances: Utterances, rows: Array, *, network: Net
 
     def step(index: Array) -> Predictions:
         output = network.apply({"params": params}, gather_batch(utterances, index))
-        return Predictions(jax.nn.softmax(output.logits), output.weights)
+        return Predictions(output.logits, output.weights)
 
     return jax.lax.map(step, rows)

@@ -1,4 +1,4 @@
-"""Every mode of the benchmark runs in a small form, and says what it measured."""
+"""Every mode of the benchmark, in a small form."""
 
 import importlib.util
 import json
@@ -10,8 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.benchmark import throughput as speed
-from experiments.benchmark import timing
+from experiments.benchmark import throughput, timing
 from experiments.benchmark.__main__ import Benchmark, main, without_compilation_cache
 from experiments.benchmark.corpus_shapes import SHAPES, draw_lengths, make_corpus
 from experiments.benchmark.formatting import SCALE_HEAD, scale_row
@@ -25,7 +24,7 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 
 def measure(out: Path, *arguments: str) -> dict[str, Any]:
-    """The script in this process, in tiny sizes; its JSON."""
+    """Runs the script in this process, in tiny sizes; returns its JSON."""
     with compile_quickly():
         given = [*SETTINGS, *arguments, "--json", str(out / "figures.json")]
         assert run_script("experiments.benchmark", Benchmark, main, given) == 0
@@ -35,7 +34,7 @@ def measure(out: Path, *arguments: str) -> dict[str, Any]:
 
 
 def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The sentence with which the script refuses."""
+    """Returns the sentence with which the script refuses its arguments."""
     assert run_script("experiments.benchmark", Benchmark, main, arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
@@ -52,7 +51,8 @@ def check_side(side: dict[str, Any], utterances: int) -> None:
     assert side["train"]["step_milliseconds"] == pytest.approx(milliseconds)
 
 
-def test_a_corpus_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_own_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A corpus file is measured, with the peer if torch is installed, and the printed figures are those of the JSON."""
     peer = ("--peer",) if HAS_TORCH else ()
     figures = measure(tmp_path, "--corpus", str(write_corpus(tmp_path)), "--rounds", "2", *peer)
     measured = figures["speed"]
@@ -61,8 +61,8 @@ def test_a_corpus_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     check_side(ours, 18)
     assert all(value > 0 for part in ("compile_seconds", "program_bytes") for value in ours[part].values())
     assert ours["peak_bytes"]["host"] > ours["program_bytes"]["train"]
-    said = capsys.readouterr().out
-    assert f"{ours['train']['utterances_per_second']:,.0f}" in said
+    output = capsys.readouterr().out
+    assert f"{ours['train']['utterances_per_second']:,.0f}" in output
     if HAS_TORCH:
         check_side(measured["peer"], 18)
         assert figures["versions"]["torch"]
@@ -70,19 +70,21 @@ def test_a_corpus_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]
             sides = (measured[side][part]["utterances_per_second"] for side in ("ours", "peer"))
             ratio = measured["ratio"][part]
             assert ratio["medians"] == pytest.approx(np.divide(*sides))
-            assert f"{ratio['medians']:.2f} (" in said
+            assert f"{ratio['medians']:.2f} (" in output
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_quick_form_of_each_shape(tmp_path: Path, shape: str) -> None:
+def test_quick_form(tmp_path: Path, shape: str) -> None:
+    """The quick form measures each shape."""
     measured = measure(tmp_path, "--quick", "--shape", shape)["speed"]
     assert measured["rounds"] == 1
     check_side(measured["ours"], measured["utterances"])
 
 
 @pytest.mark.slow
-def test_the_scale_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scale_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The scale curve has points along each of its axes."""
     figures = measure(tmp_path, "--scale", "--quick", "--shape", "meld")
     points = figures["scale"]
     assert {point["axis"] for point in points} == {"length", "batch", "corpus"}
@@ -91,7 +93,8 @@ def test_the_scale_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out.count("\n") > len(points)
 
 
-def test_a_point_that_does_not_fit_is_left_out_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_point_over_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A point that does not fit is skipped before it is allocated."""
     shape, config = SHAPES["meld"], tiny_config()
     axes = Axes((16,), 32, (), 16, (), 1)  # Compiled by the test above already.
     with compile_quickly():
@@ -103,21 +106,23 @@ def test_a_point_that_does_not_fit_is_left_out_before_it_is_made(monkeypatch: py
     assert len(row) == len(SCALE_HEAD) and "skipped" in row[3]
 
 
-def test_the_points_hold_what_they_are_named_after() -> None:
+def test_points() -> None:
+    """The points have the lengths, batches and utterances that they are named after."""
     shape = SHAPES["iemocap"]
     axes = Axes((16, 64), 128, (1, 3), 32, (1000, 5000), 1)
     for point in make_points(axes, shape):
         lengths = np.diff(point.offsets)
         if point.axis == "length":
-            assert set(lengths) == {point.place} == {point.slots} and lengths.sum() == 128
+            assert set(lengths) == {point.position} == {point.slots} and lengths.sum() == 128
         elif point.axis == "batch":
-            assert lengths.tolist() == [32] * point.place and point.rows_per_step == point.place
+            assert lengths.tolist() == [32] * point.position and point.rows_per_step == point.position
         else:
-            assert abs(lengths.sum() - point.place) < shape.longest and lengths.max() <= point.slots
+            assert abs(lengths.sum() - point.position) < shape.longest and lengths.max() <= point.slots
 
 
 @pytest.mark.parametrize(("name", "mean", "deviation"), [("iemocap", 49, 16.5), ("meld", 9.6, 5.8)])
-def test_the_shapes_have_the_lengths_they_are_said_to_have(name: str, mean: float, deviation: float) -> None:
+def test_lengths(name: str, mean: float, deviation: float) -> None:
+    """The lengths have the documented mean and standard deviation."""
     shape = SHAPES[name]
     drawn = np.stack([draw_lengths(shape, np.random.default_rng(seed)) for seed in range(20)])
     assert (drawn.min(axis=1) == shape.shortest).all() and (drawn.max(axis=1) == shape.longest).all()
@@ -125,7 +130,8 @@ def test_the_shapes_have_the_lengths_they_are_said_to_have(name: str, mean: floa
     assert drawn.std() == pytest.approx(deviation, rel=0.05)
 
 
-def test_a_shape_becomes_a_corpus_that_trains() -> None:
+def test_shape_becomes_a_corpus() -> None:
+    """A shape becomes a corpus with its splits, emotions and speakers."""
     shape = SHAPES["meld"]
     corpus = make_corpus(shape)
     assert [len(corpus.dialogues_of(split)) for split in ("train", "validation", "test")] == list(shape.dialogues)
@@ -141,7 +147,8 @@ def test_a_shape_becomes_a_corpus_that_trains() -> None:
     }
 
 
-def test_rounds_are_taken_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounds_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Functions are timed in turns, after one call each to warm up."""
     calls: list[str] = []
     clock = iter([0.0, 1.0, 1.0, 3.0, 3.0, 7.0, 7.0, 8.0])
     monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
@@ -150,9 +157,8 @@ def test_rounds_are_taken_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seconds["ours"].tolist() == [1, 4] and seconds["peer"].tolist() == [2, 1]
 
 
-def test_the_work_of_other_programs_is_what_all_do_but_this_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_other_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The work of other programs is that of all programs without this one's."""
     tick = 1 / os.sysconf("SC_CLK_TCK")
     monkeypatch.setattr(timing, "STATISTICS", tmp_path / "stat")
     monkeypatch.setattr(timing.time, "perf_counter", iter([0.0, 200 * tick]).__next__)
@@ -163,13 +169,15 @@ def test_the_work_of_other_programs_is_what_all_do_but_this_one(
     assert other_work.cores == pytest.approx((300 + 20 + 75 + 3 + 2 - 100) / 200)
 
 
-def test_the_ratio_is_how_many_times_as_fast_ours_is() -> None:
+def test_ratio() -> None:
+    """The ratio is the factor by which ours is faster."""
     ratio = timing.compare_seconds(np.array([1.0, 2.0, 1.0]), np.array([4.0, 4.0, 8.0]))
     assert ratio == {"medians": 4.0, "least": 2.0, "most": 8.0, "quickest": 4.0}
 
 
-def test_a_peer_without_torch_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(speed.importlib.util, "find_spec", lambda name: None)
+def test_peer_without_torch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The peer is refused with a sentence where torch is not installed."""
+    monkeypatch.setattr(throughput.importlib.util, "find_spec", lambda name: None)
     assert "pip install" in refuse(capsys, "--peer")
 
 
@@ -183,13 +191,13 @@ def test_a_peer_without_torch_is_refused(monkeypatch: pytest.MonkeyPatch, capsys
         (("--set", "model.hidden_sise=8"), "hidden_size"),
     ],
 )
-def test_what_does_not_fit_together_is_refused_at_once(
-    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
-) -> None:
+def test_bad_input(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str) -> None:
+    """Options that do not fit together are refused before anything is measured."""
     assert sentence in refuse(capsys, *arguments)
 
 
-def test_compilations_are_timed_without_the_cache_which_is_used_again_afterwards() -> None:
+def test_compilation_cache() -> None:
+    """Compilations are timed without the cache, which is used again afterwards."""
     before = jax.config.jax_enable_compilation_cache
     with without_compilation_cache():
         assert not jax.config.jax_enable_compilation_cache

@@ -1,29 +1,19 @@
-"""The page and the README say what the files of results/ say."""
+"""README.md of the results has what the JSON files have, and --check finds what differs."""
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from experiments.report import (
-    BEGIN,
-    END,
-    Report,
-    compare_corpora,
-    main,
-    read_results,
-    render_page,
-    rewrite_readme,
-    summarize_results,
-)
+from experiments.report import BEGIN, END, Report, main, read_artifacts, tabulate_headline, title_of, to_roman
 from macsgr_jax.cli.common import run_script
 
 ROOT = Path(__file__).parents[2]
-NUMBERS = {
-    "title": "Ablations <b>",
+ARTIFACT = {
+    "title": "Ablations",
+    "remarks": ["First line,", "second line."],
     "command": "python -m experiments.tables --table 4",
     "date": "2026-01-02",
     "seeds": 3,
@@ -32,123 +22,126 @@ NUMBERS = {
     "device": {"kind": "cpu"},
     "parts": {"iemocap": {"head": ["", "WAF1"], "rows": [["w/o UW†", "64.2 ± 0.7"]]}},
 }
-
-
-class Reader(HTMLParser):
-    """The cells of tables, the ids, and what the page would load."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cells: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self._in_cell = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self._in_cell = tag in ("td", "th")
-        self.ids += [given["id"] or ""] if "id" in given else []
-        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
-
-    def handle_data(self, data: str) -> None:
-        if self._in_cell:
-            self.cells.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in_cell = False
-
-
-def read(page: str) -> Reader:
-    reader = Reader()
-    reader.feed(page)
-    return reader
+HEADLINE_ROW = "| iemocap | 61.0 ± 1.4 | 65.0 ± 1.4 | 68.1 | 60.5 ± 0.7 | 63.0 (linear) | 71.6 |"
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
+    """Returns a folder of results with a table and a figure."""
     folder = tmp_path / "results"
     folder.mkdir()
-    (folder / "table_4.json").write_text(json.dumps(NUMBERS))
-    (folder / "figure_5.json").write_text(json.dumps({**NUMBERS, "parts": {"iemocap": {}}}))
+    (folder / "table_4.json").write_text(json.dumps(ARTIFACT))
+    (folder / "figure_5.json").write_text(json.dumps({**ARTIFACT, "parts": {"iemocap": {}}}))
     (folder / "figure_5.png").write_bytes(b"\x89PNG of a figure")
     return folder
 
 
-def test_the_page_holds_everything_and_loads_nothing(results: Path) -> None:
-    page = render_page(read_results(results), results)
-    reader = read(page)
-    assert reader.ids == ["table_4", "figure_5"]
-    assert reader.cells == ["WAF1", "w/o UW†", "64.2 ± 0.7"]
-    assert reader.links == ["#table_4", "#figure_5", "data:image/png;base64,iVBORyBvZiBhIGZpZ3VyZQ=="]
-    assert "Table IV: Ablations &lt;b&gt;" in page and "Fig. 5" in page and "0123456789ab..." in page
-
-
-def test_the_corpora_stand_together_first(results: Path) -> None:
+def write_headline(results: Path) -> None:
+    """Writes the files that the headline is made of."""
     models = {
         "network": {"waf1": [0.60, 0.62], "refit": {"waf1": [0.64, 0.66]}},
-        "network + words": {"refit": {"waf1": [0.70, 0.72]}},
         "ensemble": {"refit": {"waf1": [0.681]}},
-        "words": {"refit": {"waf1": [0.5]}},
     }
     networks = {"full": [0.65], "full, training split alone": [0.61], "linear": [0.63], "majority": [0.2]}
-    parts = {"networks": {name: {"waf1": scores} for name, scores in networks.items()}, "head": [], "rows": []}
-    for stem, part in (("ensemble", {"models": models, "head": [], "rows": []}), ("protocol_refit", parts)):
-        (results / f"{stem}.json").write_text(json.dumps({**NUMBERS, "parts": {"iemocap": part}}))
-    found = read_results(results)
-    row = ["iemocap", "61.0 ± 1.4", "65.0 ± 1.4", "71.0 ± 1.4", "68.1", "63.0 (linear)", "71.6"]
-    part = compare_corpora(found)
-    assert part is not None and part["rows"] == [row] and len(part["head"]) == len(row)
-    assert read(render_page(found, results)).cells[: 2 * len(row)] == [*part["head"], *row]
-    assert summarize_results(found).splitlines()[2] == "| " + " | ".join(row) + " |"
+    parts: dict[str, Any] = {
+        "ensemble": {"models": models},
+        "protocol_refit": {"networks": {name: {"waf1": scores} for name, scores in networks.items()}},
+        "baselines": {"models": {"recurrence and classifier": {"waf1": [0.6, 0.61]}}},
+    }
+    for name, part in parts.items():
+        (results / f"{name}.json").write_text(json.dumps({**ARTIFACT, "parts": {"iemocap": part}}))
 
 
-def test_the_readme_is_rewritten_between_its_marks(results: Path, tmp_path: Path) -> None:
+def run(*arguments: str) -> int:
+    """Runs the script in this process."""
+    return run_script("x", Report, main, arguments)
+
+
+def test_readme(results: Path) -> None:
+    """README.md has every table with its command and corpora, and every figure."""
+    assert run("--results", str(results)) == 0
+    text = (results / "README.md").read_text(encoding="utf-8")
+    assert re.findall("^## (.*)$", text, re.MULTILINE) == ["Table IV: Ablations", "Fig. 5: Ablations"]
+    assert "`python -m experiments.tables --table 4`\n\n2026-01-02, 3 seeds, iemocap (sha256 0123456789ab...)" in text
+    assert "First line,\nsecond line.\n\n### iemocap\n\n|  | WAF1 |\n| --- | --- |\n| w/o UW† | 64.2 ± 0.7 |\n" in text
+    assert "![Ablations](figure_5.png)" in text and "](table_4.png)" not in text and BEGIN not in text
+    table = (results / "table_4.md").read_text(encoding="utf-8")
+    assert table.startswith("# Ablations\n") and "| w/o UW† | 64.2 ± 0.7 |" in table
+    assert not (results / "figure_5.md").exists()
+
+
+def test_headline(results: Path) -> None:
+    """The headline comes first: the network, what was added to it, the baselines, the paper."""
+    write_headline(results)
+    assert tabulate_headline(read_artifacts(results)).splitlines()[2] == HEADLINE_ROW
+    assert run("--results", str(results)) == 0
+    text = (results / "README.md").read_text(encoding="utf-8")
+    assert text.index(BEGIN) < text.index(HEADLINE_ROW) < text.index(END) < text.index("## ")
+
+
+def test_check(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--check writes nothing, and names the files that differ."""
+    with pytest.raises(SystemExit, match="1"):
+        run("--results", str(results), "--check")
+    assert not (results / "README.md").exists() and "README.md differs" in capsys.readouterr().out
+    assert run("--results", str(results)) == 0
+    assert run("--results", str(results), "--check") == 0
+    capsys.readouterr()
+    (results / "table_4.md").write_text("changed")
+    with pytest.raises(SystemExit, match="1"):
+        run("--results", str(results), "--check")
+    output = capsys.readouterr().out
+    assert "table_4.md differs" in output and "README.md" not in output
+    assert (results / "table_4.md").read_text() == "changed"
+
+
+def test_headline_of_another_file(results: Path, tmp_path: Path) -> None:
+    """--readme replaces the headline in another file between its marks, and nothing else."""
+    write_headline(results)
     readme = tmp_path / "README.md"
     readme.write_text(f"# A\n\n{BEGIN}\nold\n{END}\n\n## B\n")
-    arguments = ["--results", str(results), "--out", str(tmp_path / "page.html"), "--readme", str(readme)]
-    assert run_script("x", Report, main, arguments) == 0
-    text = readme.read_text()
-    assert text.startswith(f"# A\n\n{BEGIN}\n**Table IV") and text.endswith(f"{END}\n\n## B\n")
-    assert "| w/o UW† | 64.2 ± 0.7 |" in text and "old" not in text
-    assert run_script("x", Report, main, arguments) == 0 and readme.read_text() == text
+    arguments = ("--results", str(results), "--readme", str(readme))
+    assert run(*arguments) == 0
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith(f"# A\n\n{BEGIN}\n| ") and text.endswith(f"\n{END}\n\n## B\n")
+    assert HEADLINE_ROW in text and "old" not in text
+    assert run(*arguments, "--check") == 0
 
 
 @pytest.mark.parametrize("text", ["# A\n", f"{END}\n{BEGIN}\n", f"{BEGIN}\n{BEGIN}\n{END}\n"])
-def test_a_readme_without_marks_is_left_alone(
-    text: str, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_file_without_marks(text: str, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file without the marks is left alone, and nothing else is written."""
     readme = tmp_path / "README.md"
     readme.write_text(text)
-    arguments = ["--results", str(results), "--out", str(tmp_path / "page.html"), "--readme", str(readme)]
-    assert run_script("x", Report, main, arguments) == 2
-    assert "put them around the results" in capsys.readouterr().err
-    assert readme.read_text() == text and not (tmp_path / "page.html").exists()
+    assert run("--results", str(results), "--readme", str(readme)) == 2
+    assert "put them around the table" in capsys.readouterr().err
+    assert readme.read_text() == text and not (results / "README.md").exists()
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "holds no results"), ("{", "is damaged")])
-def test_results_that_cannot_be_read(
+def test_unreadable_results(
     content: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A folder without results, or with a damaged file, is refused with one sentence."""
     if content is not None:
         (tmp_path / "table_1.json").write_text(content)
-    assert run_script("x", Report, main, ["--results", str(tmp_path), "--out", str(tmp_path / "page.html")]) == 2
-    assert message in capsys.readouterr().err and not (tmp_path / "page.html").exists()
+    assert run("--results", str(tmp_path)) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "README.md").exists()
 
 
-def test_the_committed_readme_and_page_are_those_of_the_committed_results() -> None:
-    found = read_results(ROOT / "results")
-    readme = ROOT / "README.md"
-    assert rewrite_readme(readme, found) == readme.read_text(encoding="utf-8"), "run make report"
-    page = (ROOT / "results" / "report.html").read_text(encoding="utf-8")
-    assert page == render_page(found, ROOT / "results"), "run make report"
+def test_titles() -> None:
+    """Every table has a numeral, whatever its number."""
+    numerals = {1: "I", 4: "IV", 5: "V", 6: "VI", 9: "IX", 14: "XIV", 40: "XL", 1990: "MCMXC"}
+    assert {number: to_roman(number) for number in numerals} == numerals
+    assert title_of("table_6", ARTIFACT) == "Table VI: Ablations"
+    assert title_of("figure_12", ARTIFACT) == "Fig. 12: Ablations"
+    assert title_of("protocol_refit", ARTIFACT) == "Ablations"
 
 
-def test_committed_tables_are_those_of_their_numbers() -> None:
-    found: dict[str, Any] = read_results(ROOT / "results")
-    for stem, numbers in found.items():
-        for part in numbers["parts"].values():
-            text = ROOT / "results" / f"{stem}.md"
-            for row in part.get("rows", []):
-                assert "| " + " | ".join(row) + " |" in text.read_text(encoding="utf-8")
-        assert re.match(r"python -m experiments\.\w+ ", numbers["command"])
-        assert numbers["seeds"] >= 2 or stem.startswith("choice")
+def test_committed_results_name_no_path() -> None:
+    """The committed results name commands of scripts that exist, and no folder outside the repository."""
+    for name, artifact in read_artifacts(ROOT / "results").items():
+        match = re.match(r"python -m experiments\.(\w+) --", artifact["command"])
+        assert match and (ROOT / "experiments" / f"{match[1]}.py").is_file(), name
+        assert "../" not in json.dumps(artifact), name
+        assert artifact["seeds"] >= 2 or name.startswith("cross_validation")

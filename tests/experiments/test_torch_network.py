@@ -14,7 +14,6 @@ from macsgr_jax.data.batching import evaluation_rows
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.errors import InputError
-from macsgr_jax.hparams import make_hparams
 from macsgr_jax.losses import TERMS, total_loss
 from macsgr_jax.models import build_network
 from macsgr_jax.overrides import override
@@ -25,7 +24,7 @@ from tests.testing.corpora import LENGTHS, make_corpus, tiny_config
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e .[peer]")
 
-from experiments.benchmark import peer_training  # noqa: E402
+from experiments.benchmark import torch_training  # noqa: E402
 
 # Of the largest entry of each array; gradients that are zero by mathematics are compared with NEARLY_ZERO.
 TOLERANCE = 1e-4
@@ -34,8 +33,8 @@ CPU = torch.device("cpu")
 ALL = np.arange(len(LENGTHS))
 
 
-class Answers(NamedTuple):
-    """Logits f32[U, C], loss terms, and gradients under the peer's names."""
+class Results(NamedTuple):
+    """Results of one network: logits f32[U, C], loss terms, and gradients under the names of the peer."""
 
     logits: np.ndarray
     terms: dict[str, float]
@@ -43,46 +42,46 @@ class Answers(NamedTuple):
 
 
 def make_gaps(corpus: Corpus) -> Corpus:
-    """Single utterances that lack a modality, and a dialogue that has no audio at all."""
-    for place, values in enumerate(corpus.measured.values()):
-        values[place + 2 :: 5] = False
+    """Removes a modality of single utterances, and the audio of a whole dialogue."""
+    for index, values in enumerate(corpus.measured.values()):
+        values[index + 2 :: 5] = False
     corpus.measured["audio_small"][corpus.offsets[1] : corpus.offsets[2]] = False
     return corpus
 
 
-def ask_ours(prepared: PreparedCorpus, config: Config, params: dict[str, Any], jit: Callable[..., Any]) -> Answers:
-    """All dialogues packed into rows of more slots than any of them has."""
+def run_ours(prepared: PreparedCorpus, config: Config, params: dict[str, Any], jit: Callable[..., Any]) -> Results:
+    """Runs our network on all dialogues, packed into rows of more slots than any of them has."""
     modalities = sorted(prepared.utterances.features)
     rows = evaluation_rows(prepared.corpus.offsets, ALL, prepared.slots + 3, 4)[0]
     assert (rows >= 0).sum() == prepared.corpus.num_utterances
-    batch, hparams = gather_batch(prepared.utterances, jnp.asarray(rows)), make_hparams(config, modalities)
+    batch = gather_batch(prepared.utterances, jnp.asarray(rows))
     network = build_network(config.model, prepared.corpus.num_classes)
 
     def objective(params: dict[str, Any]) -> tuple[jax.Array, Any]:
         output = network.apply({"params": params}, batch)
-        loss, terms = total_loss(output, batch, params["prototypes"], hparams, config.loss)
+        loss, terms = total_loss(output, batch, params["prototypes"], config)
         return loss, (output.logits, terms)
 
     gradients, (logits, terms) = jit(jax.grad(objective, has_aux=True))(params)
     order = np.argsort(rows[rows >= 0])
-    return Answers(
+    return Results(
         np.asarray(logits)[rows >= 0][order],
         {name: float(term) for name, term in terms.items()},
         to_peer(gradients, modalities),
     )
 
 
-def ask_peer(prepared: PreparedCorpus, config: Config, params: dict[str, Any]) -> Answers:
-    """All dialogues as one padded batch."""
-    training = peer_training.PeerTraining(prepared, config, CPU)
+def run_peer(prepared: PreparedCorpus, config: Config, params: dict[str, Any]) -> Results:
+    """Runs the peer on all dialogues as one padded batch."""
+    training = torch_training.PeerTraining(prepared, config, CPU)
     network = training.network.eval()
     network.load(to_peer(params, network.modalities))
-    dialogues = peer_training.PeerDialogues(prepared.utterances, prepared.corpus.offsets, ALL, CPU)
-    batch = peer_training.collate([dialogues[place] for place in range(len(dialogues))])
+    dialogues = torch_training.PeerDialogues(prepared.utterances, prepared.corpus.offsets, ALL, CPU)
+    batch = torch_training.collate([dialogues[index] for index in range(len(dialogues))])
     output = network(batch)
-    loss, terms = peer_training.total_loss(output, batch, network.prototypes, training.temperatures, config.loss)
+    loss, terms = torch_training.total_loss(output, batch, network.prototypes, training.temperatures, config.loss)
     loss.backward()
-    return Answers(
+    return Results(
         output.logits[batch.mask].detach().numpy(),
         {name: term.item() for name, term in terms.items()},
         {name: weight.grad.numpy() for name, weight in network.named_parameters()},
@@ -90,7 +89,7 @@ def ask_peer(prepared: PreparedCorpus, config: Config, params: dict[str, Any]) -
 
 
 def make_weights(prepared: PreparedCorpus, make_params: Callable[..., Any]) -> dict[str, Any]:
-    """Random weights of our network, biases too."""
+    """Draws random weights of our network, biases too."""
     batch = gather_batch(prepared.utterances, jnp.asarray(prepared.evaluation_rows("train")[0]))
     weights: dict[str, Any] = make_params(build_network(tiny_config().model, prepared.corpus.num_classes), batch)
     return weights
@@ -107,31 +106,34 @@ def params(prepared: PreparedCorpus, make_params: Callable[..., Any]) -> dict[st
 
 
 @pytest.fixture(scope="module", params=[("audio", "text"), ("audio", "text", "video")], ids=["2", "3"])
-def answers(
+def results(
     request: pytest.FixtureRequest, make_params: Callable[..., Any], jit_quickly: Callable[..., Any]
-) -> tuple[Answers, Answers]:
-    """Ours and the peer's, of the same weights for the same dialogues, without dropout and from the means."""
+) -> tuple[Results, Results]:
+    """Returns ours and the peer's, of the same weights for the same dialogues, without dropout and from the means."""
     prepared = prepare(make_gaps(make_corpus(modalities=request.param)), tiny_config())
     params = make_weights(prepared, make_params)
-    return ask_ours(prepared, tiny_config(), params, jit_quickly), ask_peer(prepared, tiny_config(), params)
+    return run_ours(prepared, tiny_config(), params, jit_quickly), run_peer(prepared, tiny_config(), params)
 
 
-def test_the_logits_are_the_same(answers: tuple[Answers, Answers]) -> None:
-    ours, peers = answers
+def test_logits(results: tuple[Results, Results]) -> None:
+    """Both networks have the same logits."""
+    ours, peers = results
     assert ours.logits.shape == (sum(LENGTHS), 3)
     assert np.max(np.abs(ours.logits - peers.logits)) < TOLERANCE * np.max(np.abs(ours.logits))
 
 
-def test_every_loss_term_is_the_same(answers: tuple[Answers, Answers]) -> None:
-    ours, peers = answers
+def test_loss_terms(results: tuple[Results, Results]) -> None:
+    """Both objectives have the same terms."""
+    ours, peers = results
     assert set(ours.terms) == set(peers.terms) == set(TERMS)
     assert all(value > 0 for value in ours.terms.values())
     for name, value in ours.terms.items():
         assert abs(value - peers.terms[name]) < TOLERANCE * value, name
 
 
-def test_the_gradients_of_all_weights_are_the_same(answers: tuple[Answers, Answers]) -> None:
-    ours, peers = answers
+def test_gradients(results: tuple[Results, Results]) -> None:
+    """Both objectives have the same gradients by every weight."""
+    ours, peers = results
     assert set(ours.gradients) == set(peers.gradients)
     for name, gradient in ours.gradients.items():
         other = peers.gradients[name]
@@ -144,26 +146,27 @@ def test_the_gradients_of_all_weights_are_the_same(answers: tuple[Answers, Answe
         assert np.max(np.abs(gradient - other)) < limit, name
 
 
-def test_a_missing_bias_of_the_keys_is_a_bias_of_zero(prepared: PreparedCorpus, params: dict[str, Any]) -> None:
+def test_missing_bias(prepared: PreparedCorpus, params: dict[str, Any]) -> None:
+    """A missing bias of the keys is mapped to a bias of zero."""
     key = params["distribution"]["key"]
     without = {**params, "distribution": {**params["distribution"], "key": {"kernel": key["kernel"]}}}
     mapped = to_peer(without, ["audio", "text"])
-    network = peer_training.PeerTraining(prepared, tiny_config(), CPU).network
+    network = torch_training.PeerTraining(prepared, tiny_config(), CPU).network
     network.load(mapped)  # Every weight has its place, and every place its weight.
     assert not network.distribution[1].key.bias.any()
     assert network.distribution[1].query.bias.all()
 
 
-def test_it_trains_on_the_same_schedule_with_the_prototypes_frozen_at_first(prepared: PreparedCorpus) -> None:
+def test_training(prepared: PreparedCorpus) -> None:
+    """The peer trains on the same schedule, with the prototypes frozen at first."""
     config = override(tiny_config(), ["train.epochs=3", "train.dialogues_per_step=2"])
-    training = peer_training.PeerTraining(prepared, config, CPU)
+    training = torch_training.PeerTraining(prepared, config, CPU)
     weights = {name: weight.detach().clone() for name, weight in training.network.named_parameters()}
     steps = len(training.batches)
-    hparams = make_hparams(config, training.network.modalities)
     for epoch in (1, 2):
         terms = training.train_epoch()
         assert set(terms) == set(TERMS) and np.isfinite(list(terms.values())).all()
-        rate = learning_rate_at(jnp.asarray(epoch * steps), steps, config.train, hparams)
+        rate = learning_rate_at(jnp.asarray(epoch * steps), steps, config.train)
         assert training.schedule.get_last_lr() == pytest.approx([float(rate)] * 2, rel=1e-5)
         moved = {name for name, weight in training.network.named_parameters() if (weight != weights[name]).any()}
         assert ("prototypes" in moved) == (epoch == 2)
@@ -185,17 +188,21 @@ def test_it_trains_on_the_same_schedule_with_the_prototypes_frozen_at_first(prep
         "train.weight_decay_mode=decoupled",
     ],
 )
-def test_other_readings_are_refused_by_name(prepared: PreparedCorpus, assignment: str) -> None:
+def test_other_settings(prepared: PreparedCorpus, assignment: str) -> None:
+    """A setting that the peer does not implement is refused by its name."""
     with pytest.raises(InputError, match=assignment.split("=")[0]):
-        peer_training.PeerTraining(prepared, override(tiny_config(), [assignment]), CPU)
+        torch_training.PeerTraining(prepared, override(tiny_config(), [assignment]), CPU)
 
 
-def test_one_modality_is_refused() -> None:
+def test_one_modality() -> None:
+    """A corpus of one modality is refused."""
     with pytest.raises(InputError, match="two or more"):
-        peer_training.PeerTraining(prepare(make_corpus(modalities=["text"]), tiny_config()), tiny_config(), CPU)
+        torch_training.PeerTraining(prepare(make_corpus(modalities=["text"]), tiny_config()), tiny_config(), CPU)
 
 
-def test_torch_is_imported_by_the_peer_alone() -> None:
+def test_importers_of_torch() -> None:
+    """Only the peer imports torch, and the accelerator suite where it is installed."""
     folders = (ROOT / "experiments", ROOT / "macsgr_jax")
     importers = {path.name for folder in folders for path in folder.rglob("*.py") if imports_any(path, "torch")}
-    assert {"peer.py", "peer_training.py"} <= importers <= {"peer.py", "peer_training.py", "suite.py"}
+    peer = {"torch_network.py", "torch_training.py"}
+    assert peer <= importers <= {*peer, "accelerator_suite.py"}

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from macsgr_jax.losses import instance, instance_alignment
+from macsgr_jax.losses import dense_instance_alignment, instance_alignment, instance_blockwise
 from macsgr_jax.masking import safe_normalize
 from tests import reference
 
@@ -131,45 +131,56 @@ def test_vmapped_equals_a_loop(make_case: Callable[..., Any]) -> None:
         np.testing.assert_allclose(found[run], evaluate(*case, temperatures[run], OFFSETS[:2, :2]), rtol=1e-5)
 
 
-def dense_loss(embeddings: jax.Array, labels: Any, mask: Any, tau: jax.Array, xi: jax.Array, form: str) -> jax.Array:
-    """The loss as one matrix of all pairs, for automatic differentiation."""
-    modalities, utterances, size = embeddings.shape
-    modality = np.repeat(np.arange(modalities), utterances)
-    z, valid = embeddings.reshape(-1, size), jnp.asarray(mask).reshape(-1)
-    tau, xi = tau[modality][:, modality], xi[modality][:, modality]
-    log_s = (z @ z.T - xi) / tau if form == "inside" else z @ z.T / tau - xi
-    same = jnp.tile(labels, modalities)[:, None] == jnp.tile(labels, modalities)
-    pair = valid[:, None] & valid & ~jnp.eye(len(z), dtype=bool)
-    negatives = jax.nn.logsumexp(jnp.where(pair & ~same, log_s, -1e30), axis=1, keepdims=True)
-    positive = pair & same & (log_s > 0)
-    terms = jnp.where(positive, jax.nn.softplus(negatives - log_s), 0.0)
-    return jnp.sum(terms / jnp.maximum(positive.sum(1, keepdims=True), 1)) / valid.sum()
-
-
+@pytest.mark.parametrize("gate", [True, False])
 @pytest.mark.parametrize("form", ["inside", "printed"])
 @pytest.mark.parametrize("block", [5, 16, 1000])
-def test_blocks_give_the_value_and_all_gradients_of_the_whole(
-    monkeypatch: pytest.MonkeyPatch, make_case: Callable[..., Any], block: int, form: str
+def test_blocks_equal_the_dense_form(
+    monkeypatch: pytest.MonkeyPatch, make_case: Callable[..., Any], block: int, form: str, gate: bool
 ) -> None:
-    """34 anchors: seven even blocks with one filled up, three, one; tau and xi are not symmetric."""
-    monkeypatch.setattr(instance, "BLOCK", block)
+    """Value and all gradients. 34 anchors: seven even blocks with one filled up, three, one; tau is not symmetric."""
+    monkeypatch.setattr(instance_blockwise, "BLOCK", block)
     embeddings, labels, mask = make_case(5, 2, 17, "some missing")
     tau, xi = np.float32([[0.1, 0.07], [0.05, 0.3]]), np.float32([[0.05, 0.02], [-0.1, 0.0]])
-
-    def ours(embeddings: jax.Array, tau: jax.Array, xi: jax.Array) -> jax.Array:
-        return instance_alignment(embeddings, labels, mask, tau, xi, form=form)  # type: ignore[arg-type]
-
-    def theirs(embeddings: jax.Array, tau: jax.Array, xi: jax.Array) -> jax.Array:
-        clean = jnp.where(mask[..., None], embeddings, 0.0)
-        return dense_loss(clean, labels, mask, tau, xi, form)
-
     found, expected = (
-        jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))(embeddings, tau, xi) for loss in (ours, theirs)
+        jax.jit(
+            jax.value_and_grad(
+                lambda embeddings, tau, xi, loss=loss: loss(embeddings, labels, mask, tau, xi, gate=gate, form=form),
+                argnums=(0, 1, 2),
+            )
+        )(embeddings, tau, xi)
+        for loss in (instance_alignment, dense_instance_alignment)
     )
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
     for one, other in zip(found[1], expected[1], strict=True):
         assert np.abs(other).max() > 0.01
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("utterances", [1, 2, 7])
+@pytest.mark.parametrize("modalities", [1, 2, 3])
+def test_the_dense_form_equals_the_loops(
+    make_case: Callable[..., Any], modalities: int, utterances: int, scenario: str
+) -> None:
+    case = make_case(0, modalities, utterances, scenario)
+    value, gradient = jax.jit(jax.value_and_grad(dense_instance_alignment))(*case, *numbers(modalities))
+    expected = reference.instance_alignment(*case, *numbers(modalities))
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("gate", [True, False])
+@pytest.mark.parametrize("temperature", [0.001, 0.005, 0.01, 0.02])
+def test_small_temperatures_neither_overflow_nor_lose_the_gradient(
+    make_case: Callable[..., Any], temperature: float, gate: bool
+) -> None:
+    """CLIP's temperatures go down to 0.01, where the odds of a pair exceed the largest float32."""
+    embeddings, labels, mask = make_case(3, 2, 9, "all valid")
+    tau, xi = np.full((2, 2), temperature, np.float32), np.zeros((2, 2), np.float32)
+    expected = reference.instance_alignment(embeddings, labels, mask, tau, xi, gate)
+    for loss in (instance_alignment, dense_instance_alignment):
+        value, gradient = jax.value_and_grad(loss)(embeddings, labels, mask, tau, xi, gate=gate)
+        np.testing.assert_allclose(value, expected, rtol=1e-4)
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 1
 
 
 def count_bytes(utterances: int) -> int:
@@ -191,7 +202,7 @@ def test_twenty_thousand_utterances_take_less_than_two_gigabytes() -> None:
     """Forward and backward, measured as the largest resident memory of a process of its own."""
     program = """
 import jax, numpy as np, resource
-from macsgr_jax.losses import instance, instance_alignment
+from macsgr_jax.losses import instance_alignment
 random = np.random.default_rng(0)
 embeddings = random.normal(size=(2, 20_000, 150)).astype(np.float32)
 embeddings /= np.linalg.norm(embeddings, axis=-1, keepdims=True)

@@ -4,17 +4,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jraph
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from macsgr_jax.config import Config, ModelConfig
 from macsgr_jax.masking import safe_normalize
+from macsgr_jax.models import build_network
 from macsgr_jax.models.attention import dialogue_pairs
 from macsgr_jax.models.distribution import DistributionEncoder
 from macsgr_jax.models.fusion import CrossModalFusion, fusion_weights
 from macsgr_jax.models.graph import build_semantic_graph, semantic_similarity
 from macsgr_jax.models.gru import GRUEncoder
-from macsgr_jax.models.rgcn import SyntacticEncoder
+from macsgr_jax.models.rgcn import SyntacticEncoder, aggregate_in_windows
 from macsgr_jax.models.semantic import SemanticEncoder
 from macsgr_jax.types import Batch, Utterances
 from tests import reference
@@ -29,6 +32,7 @@ from tests.testing.tiny_network import (
     assert_finite,
     assert_same_gradients,
     assert_same_outputs,
+    draw_table,
     gather,
     place,
     set_up,
@@ -134,8 +138,8 @@ def compose(model: ModelConfig, params: Any, batch: Batch) -> dict[str, Any]:
     features = {name: jnp.where(batch.available[name][..., None], batch.features[name], 0) for name in names}
     available = jnp.stack([batch.available[name] for name in names])
     allowed = dialogue_pairs(batch.dialogue, batch.mask)
-    hidden = GRUEncoder(8).apply({"params": params["encoder"]}, features, batch.dialogue, batch.mask)
-    encoder = DistributionEncoder(2, model.initial_std, model.min_std)
+    hidden = GRUEncoder(hidden_size=8).apply({"params": params["encoder"]}, features, batch.dialogue, batch.mask)
+    encoder = DistributionEncoder(heads=2, initial_std=model.initial_std, min_std=model.min_std)
     latents = [
         encoder.apply(
             {"params": jax.tree.map(lambda leaf, m=m: leaf[m], params["distribution"])},
@@ -146,13 +150,13 @@ def compose(model: ModelConfig, params: Any, batch: Batch) -> dict[str, Any]:
     ]
     weights = fusion_weights(jnp.stack([latent.std for latent in latents]), available)
     weighted = weights[..., None] * jnp.stack([latent.mean for latent in latents])
-    fusion = CrossModalFusion(8, 2, interaction=True, residual=True)
+    fusion = CrossModalFusion(fused_size=8, heads=2, interaction=True, residual=True)
     nodes = fusion.apply({"params": params["fusion"]}, weighted, available, allowed) * batch.mask[..., None]
     similarity = semantic_similarity(nodes)
     graph = build_semantic_graph(nodes, similarity, batch.speakers, batch.dialogue, batch.mask, past=2, future=1)
-    syntactic = SyntacticEncoder(4, True, True, 0.5).apply({"params": params["syntactic"]}, graph, train=False)
+    syntactic = SyntacticEncoder(size=4).apply({"params": params["syntactic"]}, graph, train=False)
     syntactic = syntactic.reshape(ROWS, SLOTS, 4) * batch.mask[..., None]
-    semantic = SemanticEncoder(4, 2, 2, 1, 3, True, "neighbour")
+    semantic = SemanticEncoder(size=4, heads=2, past=2, future=1, max_hops=3)
     semantic = semantic.apply({"params": params["semantic"]}, nodes, similarity, allowed)
     refined = jnp.concatenate([jnp.concatenate([syntactic, semantic], -1) + nodes, nodes, *weighted], -1)
     hidden_layer, out = params["classifier_hidden"], params["classifier_out"]
@@ -179,6 +183,55 @@ def test_the_network_is_its_parts_in_order(
     expected = jit_quickly(functools.partial(compose, tiny_model))(setup.params, batch)
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_training_and_evaluation_run_on_a_jraph_graph(tiny_model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Default rows build a `jraph.GraphsTuple`, and the syntactic encoder reads it."""
+    graphs = []
+
+    def spy(graph: jraph.GraphsTuple, weighted: bool) -> jax.Array:
+        graphs.append(graph)
+        return aggregate_in_windows(graph, weighted)
+
+    monkeypatch.setattr("macsgr_jax.models.network.aggregate_in_windows", spy)
+    network = build_network(tiny_model, CLASSES)
+    batch = gather(draw_table(2), PACKED)
+    keys = {name: jax.random.key(0) for name in ("params", "sample", "dropout")}
+    for train in (False, True):
+        graphs.clear()
+        jax.eval_shape(functools.partial(network.init, train=train), keys, batch)
+        assert [type(graph) for graph in graphs] == [jraph.GraphsTuple] * 2  # One for each convolution.
+        edges = ROWS * SLOTS * (tiny_model.window_past + 1 + tiny_model.window_future)
+        assert {graph.senders.shape for graph in graphs} == {(edges,)}
+
+
+def test_equal_configurations_make_equal_networks(tiny_model: ModelConfig) -> None:
+    """A network is a static argument of jitted functions: an equal one must not compile anew."""
+    one, again, other = (build_network(tiny_model, classes) for classes in (CLASSES, CLASSES, CLASSES + 1))
+    assert one == again
+    assert hash(one) == hash(again)
+    assert one != other
+    assert (one.num_classes, other.num_classes) == (CLASSES, CLASSES + 1)
+
+
+class MeanEncoder(nn.Module):
+    """An encoder without context, to be used in place of the recurrent one."""
+
+    hidden_size: int
+
+    @nn.compact
+    def __call__(self, features: dict[str, jax.Array], dialogue: jax.Array, mask: jax.Array) -> jax.Array:
+        """Hidden states of every modality, f32[M, B, N, d_e]."""
+        hidden = [nn.Dense(self.hidden_size, name=name)(features[name]) for name in sorted(features)]
+        return jnp.where(mask[None, :, :, None], jnp.stack(hidden), 0.0)
+
+
+def test_another_encoder_is_one_argument(tiny_model: ModelConfig) -> None:
+    network = build_network(tiny_model, CLASSES).clone(encoder=MeanEncoder(hidden_size=tiny_model.hidden_size))
+    batch = gather(draw_table(2), PACKED)
+    output, variables = jax.jit(network.init_with_output)(jax.random.key(0), batch)
+    assert_finite(output)
+    assert set(variables["params"]["encoder"]) == {"audio", "text"}
 
 
 def test_weights_are_those_of_the_standard_deviations(setup: Setup) -> None:

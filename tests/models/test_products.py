@@ -12,7 +12,7 @@ import pytest
 
 from macsgr_jax.config import Config, ModelConfig
 from macsgr_jax.models import build_network
-from macsgr_jax.models.products import dot_general_in
+from macsgr_jax.models.products import PRODUCTS, bfloat16_dot_general
 from tests.testing.tiny_network import PACKED, draw_table, gather, set_up
 
 LAST_WITH_FIRST = (((1,), (0,)), ((), ()))
@@ -25,7 +25,7 @@ def round_to_bfloat16(values: np.ndarray) -> np.ndarray:
 def test_factors_and_products_are_rounded_forwards_and_backwards() -> None:
     random = np.random.default_rng(0)
     one, other, slope = (random.normal(size=shape).astype(np.float32) for shape in ((4, 9), (9, 5), (4, 5)))
-    product, differentiate = jax.vjp(lambda *factors: dot_general_in("bfloat16")(*factors, LAST_WITH_FIRST), one, other)
+    product, differentiate = jax.vjp(lambda *factors: bfloat16_dot_general(*factors, LAST_WITH_FIRST), one, other)
     gradients = differentiate(jnp.asarray(slope))
     one, other, slope = map(round_to_bfloat16, (one, other, slope))
     for found, exact in zip((product, *gradients), (one @ other, slope @ other.T, one.T @ slope), strict=True):
@@ -36,11 +36,12 @@ def test_factors_and_products_are_rounded_forwards_and_backwards() -> None:
 
 
 def test_float32_is_the_product_of_jax() -> None:
-    assert dot_general_in("float32") is jax.lax.dot_general
+    assert PRODUCTS["float32"] is jax.lax.dot_general
 
 
 @pytest.mark.parametrize("matmul", ["float32", "bfloat16"])
-def test_every_product_with_a_layers_weights_is_in_the_asked_precision(tiny_model: ModelConfig, matmul: str) -> None:
+def test_precision_of_every_product(tiny_model: ModelConfig, matmul: str) -> None:
+    """Every product with a layer's weights has the asked precision, and no other has it."""
     network = build_network(dataclasses.replace(tiny_model, matmul=matmul), 4)
     batch = gather(draw_table(2), PACKED)
     params = jax.eval_shape(network.init, jax.random.key(0), batch)

@@ -24,9 +24,7 @@ def draw_inputs() -> tuple[np.ndarray, Any, Any]:
 
 def make_encoder(past: int = 2, future: int = 1, **options: Any) -> SemanticEncoder:
     """An encoder whose paths are longer than `max_hops`."""
-    return SemanticEncoder(
-        SIZE, HEADS, past, future, MAX_HOPS, **{"encoding": True, "attended_value": "neighbour", **options}
-    )
+    return SemanticEncoder(size=SIZE, heads=HEADS, past=past, future=future, max_hops=MAX_HOPS, **options)
 
 
 @pytest.mark.parametrize("encoding", [True, False])

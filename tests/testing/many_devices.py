@@ -17,10 +17,9 @@ import numpy as np
 
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus
-from macsgr_jax.hparams import without_traced
 from macsgr_jax.models import build_network
 from macsgr_jax.training.devices import make_mesh, place_runs, replicate
-from macsgr_jax.training.loop import epoch_indices, init_runs_on_mesh, pad_runs, stack_hparams, train_runs_epoch
+from macsgr_jax.training.loop import epoch_indices, init_runs_on_mesh, pad_runs, stack_configs, train_runs_epoch
 from tests.testing.corpora import compile_quickly
 from tests.testing.ten_seeds import (
     SEEDS,
@@ -38,12 +37,10 @@ def compile_epoch(prepared: PreparedCorpus, config: Config, mesh: Any) -> str:
     """The program of an epoch as `train_runs` has it, as text; read from the cache."""
     runs = init_runs_on_mesh(prepared, config, SEEDS, mesh)
     utterances, validation = replicate((prepared.utterances, prepared.evaluation_rows("validation")), mesh)
-    rows, numbers = place_runs(
-        pad_runs((epoch_indices(prepared, SEEDS, 1), stack_hparams([config] * 10, prepared)), mesh), mesh
-    )
+    rows, configs = place_runs(pad_runs((epoch_indices(prepared, SEEDS, 1), stack_configs([config] * 10)), mesh), mesh)
     network = build_network(config.model, prepared.corpus.num_classes)
-    static = {"network": network, "config": without_traced(config), "mesh": mesh}
-    return str(train_runs_epoch.lower(runs, utterances, rows, validation, numbers, **static).compile().as_text())
+    lowered = train_runs_epoch.lower(runs, utterances, rows, validation, configs, network=network, mesh=mesh)
+    return str(lowered.compile().as_text())
 
 
 def find_collectives(program: str) -> dict[str, list[str]]:

@@ -50,12 +50,23 @@ def make_prepared(config: Config) -> PreparedCorpus:
     return prepare(make_corpus(LENGTHS, SPLITS), config)
 
 
+def train_to_end(*given: Any, **options: Any) -> tuple[Runs, list[EpochReport]]:
+    """Returns the last state of `train_runs`, and the report of each epoch."""
+    reports = []
+    for epoch in train_runs(*given, **options):
+        runs = epoch.runs
+        reports.append(epoch.report)
+    return runs, reports
+
+
 def train_seeds(
-    prepared: PreparedCorpus, config: Config, seeds: Sequence[int] = SEEDS, *given: Any, **options: Any
+    prepared: PreparedCorpus,
+    configs: Config | Sequence[Config],
+    seeds: Sequence[int] = SEEDS,
+    **options: Any,
 ) -> Outcome:
-    """What `train_runs` leaves behind, under one name an array: terms, validation scores by epoch, and weights."""
-    reports: list[EpochReport] = []
-    runs = train_runs(prepared, config, seeds, *given, on_epoch=reports.append, **options)
+    """Trains, and returns one array per name: terms and validation scores by epoch, and weights."""
+    runs, reports = train_to_end(prepared, configs, seeds, **options)
     outcome = {"epoch": np.array([report.epoch for report in reports])}
     for kind in ("terms", "validation"):
         for name in getattr(reports[0], kind):

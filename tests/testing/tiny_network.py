@@ -7,7 +7,6 @@ import jax
 import numpy as np
 
 from macsgr_jax.config import Config
-from macsgr_jax.hparams import make_hparams
 from macsgr_jax.losses import total_loss
 from macsgr_jax.models import build_network
 from macsgr_jax.types import Batch, Utterances
@@ -91,13 +90,12 @@ def set_up(modalities: int, config: Config, make_params: Callable[..., Any], jit
     """Compiled lazily; equal paths of two configurations have equal weights."""
     table = draw_table(modalities)
     network = build_network(config.model, CLASSES)
-    hparams = make_hparams(config, sorted(table.features))
     params = make_params(network, gather(table, ONE_A_ROW))
 
     def differentiate(params: Any, batch: Batch, rngs: dict[str, Any], train: bool) -> Any:
         def loss(params: Any) -> Any:
             output = network.apply({"params": params}, batch, train=train, rngs=rngs)
-            total, terms = total_loss(output, batch, params["prototypes"], hparams, config.loss)
+            total, terms = total_loss(output, batch, params["prototypes"], config)
             return total, (output, terms)
 
         (_, (output, terms)), gradients = jax.value_and_grad(loss, has_aux=True)(params)

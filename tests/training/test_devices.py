@@ -153,9 +153,7 @@ def two_processes(
         running.processes[1].send_signal(signal.SIGTERM)
         assert running.wait() == [143, 143], running.read()
         for printed in running.read():
-            assert (
-                "\nfull seed_0 to seed_9: stopped after epoch 1 of 3: resume it with the same command and" in printed
-            )
+            assert "\nfull seed_0 to seed_9: stopped after epoch 1 of 3: resume it with the same command and" in printed
     assert not (out / "results.json").exists()
     with start(out, environment, *arguments, "--resume") as running:
         assert running.wait() == [0, 0], running.read()

@@ -1,15 +1,16 @@
 """Losses that are not finite: found, named, and kept to the run that they are of."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 
-from macsgr_jax.hparams import HParams
+from macsgr_jax.config import Config
 from macsgr_jax.losses import TERMS
-from macsgr_jax.training.loop import DivergenceError, EpochReport, check_finite, stack_hparams, train_runs
+from macsgr_jax.training.loop import DivergenceError, EpochReport, check_finite
 from tests.testing.corpora import compile_quickly
-from tests.testing.ten_seeds import SEEDS, flatten
+from tests.testing.ten_seeds import SEEDS, flatten, train_to_end
 
 ADVICE = r": lower train\.learning_rate, or set train\.clip_norm$"
 
@@ -22,11 +23,11 @@ def make_report(epoch: int = 5, nll: float = 1.0, **terms: list[float]) -> Epoch
     return EpochReport(epoch, good, {"nll": np.array([1, nll], np.float32)})
 
 
-def change_rate(ten_seeds: Any, run: int, rate: float) -> HParams:
-    """The numbers of ten seeds with another learning rate for one of them."""
-    numbers = stack_hparams([ten_seeds.config] * len(SEEDS), ten_seeds.prepared)
-    numbers.learning_rate[run] = rate
-    return numbers
+def change_rate(ten_seeds: Any, run: int, rate: float) -> list[Config]:
+    """The configurations of ten seeds with another learning rate for one of them."""
+    config = ten_seeds.config
+    changed = dataclasses.replace(config, train=dataclasses.replace(config.train, learning_rate=rate))
+    return [changed if seed == run else config for seed in SEEDS]
 
 
 def test_the_seed_the_first_step_and_the_part_at_fault_are_named() -> None:
@@ -51,10 +52,8 @@ def test_the_first_run_at_fault_is_named() -> None:
 
 
 def test_a_run_that_diverges_leaves_the_others_alone(ten_seeds: Any) -> None:
-    reports: list[EpochReport] = []
     with compile_quickly():
-        numbers = change_rate(ten_seeds, 3, 1e30)
-        runs = train_runs(ten_seeds.prepared, ten_seeds.config, SEEDS, numbers, on_epoch=reports.append)
+        runs, reports = train_to_end(ten_seeds.prepared, change_rate(ten_seeds, 3, 1e30), SEEDS)
     with pytest.raises(DivergenceError, match=r"^seed 3: the \w+ loss is (inf|nan|-inf) at .* of epoch [12]: lower"):
         for report in reports:
             check_finite(report, SEEDS)
@@ -65,10 +64,8 @@ def test_a_run_that_diverges_leaves_the_others_alone(ten_seeds: Any) -> None:
 
 def test_weights_that_the_last_step_spoiled_show_in_the_same_epoch(ten_seeds: Any) -> None:
     """The losses are those before each step: the validation loss alone knows what the last one did."""
-    reports: list[EpochReport] = []
     with compile_quickly():
-        numbers = change_rate(ten_seeds, 1, np.inf)
-        train_runs(ten_seeds.prepared, ten_seeds.config, SEEDS, numbers, on_epoch=reports.append)
+        _, reports = train_to_end(ten_seeds.prepared, change_rate(ten_seeds, 1, np.inf), SEEDS)
     first = reports[0]
     first.terms.update({name: np.where(np.isfinite(term), term, 1) for name, term in first.terms.items()})
     with pytest.raises(DivergenceError, match="^seed 1: the validation loss is nan at epoch 1" + ADVICE):

@@ -11,8 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from macsgr_jax.config import Config, TrainConfig
-from macsgr_jax.hparams import HParams, make_hparams
+from macsgr_jax.config import TrainConfig
 from macsgr_jax.training.optimizer import learning_rate_at, make_optimizer
 
 STEPS_PER_EPOCH = 3
@@ -23,12 +22,8 @@ GRADIENTS = [
 ]
 
 
-def hparams_of(config: TrainConfig) -> HParams:
-    return make_hparams(Config(train=config), ["text"])
-
-
 def rate_at(step: int, config: TrainConfig) -> float:
-    return float(learning_rate_at(jnp.int32(step), STEPS_PER_EPOCH, config, hparams_of(config)))
+    return float(learning_rate_at(jnp.int32(step), STEPS_PER_EPOCH, config))
 
 
 def test_restarts_follow_algorithm_1_within_and_across_periods() -> None:
@@ -73,7 +68,7 @@ def test_a_rate_below_the_least_one_stays_where_it_is() -> None:
 
 
 def apply_two_steps(config: TrainConfig) -> dict[str, np.ndarray]:
-    optimizer = make_optimizer(config, hparams_of(config), STEPS_PER_EPOCH)
+    optimizer = make_optimizer(config, STEPS_PER_EPOCH)
     params = jax.tree.map(jnp.asarray, PARAMS)
     state = optimizer.init(params)
     for gradient in GRADIENTS:

@@ -7,7 +7,6 @@ import pytest
 
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import prepare
-from macsgr_jax.hparams import HParams, make_hparams
 from macsgr_jax.models import build_network
 from macsgr_jax.overrides import setting_names
 from macsgr_jax.training import step as train
@@ -42,14 +41,13 @@ def overfit(modalities: tuple[str, ...], *assignments: str) -> float:
     network = build_network(config.model, 4)
 
     @jax.jit
-    def fit(key: jax.Array, utterances: Utterances, rows: jax.Array, hparams: HParams) -> jax.Array:
-        options = {"network": network, "config": config}
-        state = train.init_state(key, utterances, rows[0], hparams, steps_per_epoch=len(rows), **options)
-        state, _ = train.train_epoch(state, utterances, rows, hparams, **options)
+    def fit(key: jax.Array, utterances: Utterances, rows: jax.Array, config: Config) -> jax.Array:
+        state = train.init_state(key, utterances, rows[0], config, network=network)
+        state, _ = train.train_epoch(state, utterances, rows, config, network=network)
         return train.evaluate(state.params, utterances, rows[:1], network=network).confusion
 
     with compile_quickly():
-        confusion = fit(jax.random.key(0), prepared.utterances, rows, make_hparams(config, sorted(modalities)))
+        confusion = fit(jax.random.key(0), prepared.utterances, rows, config)
     assert confusion.sum() == 18
     return float(jnp.trace(confusion) / confusion.sum())
 

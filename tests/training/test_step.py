@@ -12,8 +12,8 @@ import pytest
 
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
-from macsgr_jax.hparams import HParams, make_hparams
-from macsgr_jax.models import Network
+from macsgr_jax.models import Network, build_network
+from macsgr_jax.overrides import override
 from macsgr_jax.training import step as train
 from macsgr_jax.training.devices import make_mesh
 from macsgr_jax.training.loop import init_runs_on_mesh
@@ -33,6 +33,12 @@ class CountingNetwork(Network):
         return super().__call__(batch, train=train)
 
 
+def as_kind(kind: type[Network], network: Network) -> Network:
+    """The same network as an instance of a subclass."""
+    names = [field.name for field in dataclasses.fields(Network) if field.name not in ("parent", "name")]
+    return kind(**{name: getattr(network, name) for name in names})
+
+
 @pytest.fixture(scope="module", autouse=True)
 def compile_everything_quickly() -> Iterator[None]:
     """Compiling is most of what these tests do."""
@@ -42,7 +48,8 @@ def compile_everything_quickly() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    return make_config()
+    """The configuration, its hyperparameters as arrays."""
+    return jax.tree.map(jnp.float32, make_config())
 
 
 @pytest.fixture(scope="module")
@@ -51,36 +58,28 @@ def prepared(config: Config) -> PreparedCorpus:
 
 
 @pytest.fixture(scope="module")
-def network(config: Config, prepared: PreparedCorpus) -> CountingNetwork:
-    return CountingNetwork(config.model, prepared.corpus.num_classes)
+def network(config: Config, prepared: PreparedCorpus) -> Network:
+    return as_kind(CountingNetwork, build_network(config.model, prepared.corpus.num_classes))
 
 
 @pytest.fixture(scope="module")
-def hparams(config: Config) -> HParams:
-    return make_hparams(config, ["audio", "text"])
-
-
-@pytest.fixture(scope="module")
-def start(config: Config, prepared: PreparedCorpus, network: Network, hparams: HParams) -> Callable[[int], TrainState]:
+def start(config: Config, prepared: PreparedCorpus, network: Network) -> Callable[[int], TrainState]:
     """Seed -> first state."""
     row = jnp.asarray(prepared.evaluation_rows("validation"))[0]
 
     def start(seed: int) -> TrainState:
-        options = {"network": network, "config": config, "steps_per_epoch": prepared.steps_per_epoch}
-        return train.init_state(jax.random.key(seed), prepared.utterances, row, hparams, **options)
+        return train.init_state(jax.random.key(seed), prepared.utterances, row, config, network=network)
 
     return start
 
 
 @pytest.fixture(scope="module")
-def train_epoch(
-    config: Config, prepared: PreparedCorpus, network: Network
-) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+def train_epoch(prepared: PreparedCorpus, network: Network) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
     """One epoch over the rows of a seed."""
 
-    def train_epoch(state: TrainState, hparams: HParams, seed: int = 0) -> tuple[TrainState, dict[str, jax.Array]]:
+    def train_epoch(state: TrainState, config: Config, seed: int = 0) -> tuple[TrainState, dict[str, jax.Array]]:
         rows = jnp.asarray(prepared.epoch_rows(np.random.default_rng(seed)))
-        return train.train_epoch(state, prepared.utterances, rows, hparams, network=network, config=config)
+        return train.train_epoch(state, prepared.utterances, rows, config, network=network)
 
     return train_epoch
 
@@ -112,16 +111,16 @@ def test_gathered_padding_is_zero_whatever_the_corpus_holds() -> None:
 def test_one_trace_a_shape(
     prepared: PreparedCorpus,
     network: Network,
-    hparams: HParams,
+    config: Config,
     start: Callable[[int], TrainState],
     train_epoch: Callable[..., tuple[TrainState, dict[str, jax.Array]]],
 ) -> None:
-    """Neither another epoch, nor other rows, nor other numbers in HParams compile again."""
+    """Neither another epoch, nor other rows, nor other hyperparameters compile again."""
     validation = jnp.asarray(prepared.evaluation_rows("validation"))
     traced = []
     for seed, scale in ((0, 1.0), (1, 0.5)):
         state = start(seed)
-        changed = jax.tree.map(lambda leaf, scale=scale: leaf * jnp.float32(scale), hparams)
+        changed = jax.tree.map(lambda leaf, scale=scale: leaf * jnp.float32(scale), config)
         for epoch in range(3):
             state, _ = train_epoch(state, changed, epoch)
             evaluate(state.params, prepared.utterances, validation, network=network)
@@ -132,7 +131,7 @@ def test_one_trace_a_shape(
 
 
 def test_prototypes_are_frozen_for_the_first_epoch_and_move_after(
-    hparams: HParams,
+    config: Config,
     start: Callable[[int], TrainState],
     train_epoch: Callable[..., tuple[TrainState, dict[str, jax.Array]]],
 ) -> None:
@@ -140,7 +139,7 @@ def test_prototypes_are_frozen_for_the_first_epoch_and_move_after(
     history = [np.asarray(state.params["prototypes"])]
     weights = [np.asarray(state.params["projection"]["kernel"])]
     for epoch in range(3):
-        state, _ = train_epoch(state, hparams, epoch)
+        state, _ = train_epoch(state, config, epoch)
         history.append(np.asarray(state.params["prototypes"]))
         weights.append(np.asarray(state.params["projection"]["kernel"]))
     np.testing.assert_array_equal(history[0], history[1])
@@ -184,13 +183,10 @@ def test_a_step_drops_modalities_where_it_is_asked_to(config: Config, start: Cal
     counts = []
     for rate in (0.0, 0.9):
         changed = dataclasses.replace(config, train=dataclasses.replace(config.train, modality_dropout=rate))
-        watching = WatchingNetwork(changed.model, prepared.corpus.num_classes)
-        hparams = make_hparams(changed, ["audio", "text"])
+        watching = as_kind(WatchingNetwork, build_network(changed.model, prepared.corpus.num_classes))
         state = start(0)
         seen.clear()
-        jax.block_until_ready(
-            train.train_epoch(state, prepared.utterances, rows, hparams, network=watching, config=changed)[0].step
-        )
+        jax.block_until_ready(train.train_epoch(state, prepared.utterances, rows, changed, network=watching)[0].step)
         jax.effects_barrier()
         counts.append(seen[0].sum())
     assert 0.3 * counts[0] < counts[1] < 0.8 * counts[0]
@@ -200,23 +196,18 @@ def test_vmapped_runs_equal_single_ones(
     config: Config,
     prepared: PreparedCorpus,
     network: Network,
-    hparams: HParams,
     start: Callable[[int], TrainState],
     train_epoch: Callable[..., tuple[TrainState, dict[str, jax.Array]]],
 ) -> None:
-    runs = [
-        (start(0), hparams),
-        (start(1), hparams._replace(learning_rate=hparams.learning_rate / 4, gamma_latent=hparams.gamma_latent * 2)),
-    ]
+    other = override(make_config(), ["train.learning_rate=0.000075", "loss.gamma_latent=0.6"])
+    runs = [(start(0), config), (start(1), jax.tree.map(jnp.float32, other))]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
     rows = jnp.asarray(prepared.epoch_rows(np.random.default_rng(0)))
     together, terms = jax.vmap(
-        lambda state, numbers: train.train_epoch(
-            state, prepared.utterances, rows, numbers, network=network, config=config
-        )
+        lambda state, config: train.train_epoch(state, prepared.utterances, rows, config, network=network)
     )(*stacked)
-    for place, (state, numbers) in enumerate(runs):
-        alone, alone_terms = train_epoch(state, numbers)
+    for place, (state, own) in enumerate(runs):
+        alone, alone_terms = train_epoch(state, own)
         one, one_terms = jax.tree.map(lambda leaf, place=place: leaf[place], (together.params, terms))
         assert largest_difference((one, one_terms), (alone.params, alone_terms)) < 1e-5
     assert largest_difference(*(jax.tree.map(lambda leaf, i=i: leaf[i], together.params) for i in (0, 1))) > 1e-2
@@ -236,17 +227,17 @@ def test_runs_start_from_the_weights_and_the_key_of_their_seed(
 
 
 def test_each_step_and_each_seed_draws_its_own_noise(
-    config: Config, prepared: PreparedCorpus, network: Network, hparams: HParams, start: Callable[[int], TrainState]
+    config: Config, prepared: PreparedCorpus, network: Network, start: Callable[[int], TrainState]
 ) -> None:
     """The same batch again, the weights standing still: what differs is dropout and sampling."""
     rows = jnp.asarray(prepared.epoch_rows(np.random.default_rng(0)))
     rows = jnp.broadcast_to(rows[:1], rows.shape)
-    still = hparams._replace(learning_rate=jnp.float32(0))
+    still = dataclasses.replace(config, train=dataclasses.replace(config.train, learning_rate=jnp.float32(0)))
     losses = []
     for key in (0, 0, 1):
         state = start(0)._replace(key=jax.random.key(key))
         for _ in range(2):
-            state, terms = train.train_epoch(state, prepared.utterances, rows, still, network=network, config=config)
+            state, terms = train.train_epoch(state, prepared.utterances, rows, still, network=network)
             losses.append(np.asarray(terms["classification"]))
     first, again, other = (np.concatenate(losses[place : place + 2]) for place in (0, 2, 4))
     assert len(first) >= 4 and len(set(first.tolist())) == len(first)

@@ -1,0 +1,185 @@
+"""Robustness studies: noise on a modality, missing modalities, scripted and improvised dialogues, calibration."""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.paper.artifact import Figure, Table, run_table
+from experiments.paper.calibration_study import REMARKS as CALIBRATION_REMARKS
+from experiments.paper.calibration_study import measure_calibration
+from experiments.paper.figure_plots import draw_calibration, draw_noise
+from experiments.paper.formatting import format_percent
+from experiments.paper.study import NetworkCache, StudyOptions, TrainedNetwork
+from experiments.paper.variants import CORPORA, FULL
+from macsgr_jax.cli.common import run_script
+from macsgr_jax.significance import score_seeds
+from macsgr_jax.training.step import predict
+from macsgr_jax.types import Utterances
+
+NOISE = (0.0, 0.5, 1.0, 2.0, 4.0)  # Standard deviations of a feature.
+MISSING_FRACTION = 0.3
+MODALITY_DROPOUT = "train.modality_dropout=0.3"
+
+Change = Callable[[Utterances], Utterances]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Robustness(StudyOptions):
+    """Test the network under changed conditions: train the networks that are missing, test, write a table and a figure.
+
+    Attributes:
+        part: noise: noise on one modality. missing: utterances without a modality. scenes: scripted and improvised
+            dialogues of IEMOCAP. calibration: are confident predictions right more often?
+    """
+
+    part: Literal["noise", "missing", "scenes", "calibration"]
+
+
+def main(command: Robustness) -> None:
+    """Makes robustness_PART.json, robustness_PART.md and, for noise and calibration, robustness_PART.png."""
+    run_table(PARTS[command.part], command)
+
+
+def split_scenes(cache: NetworkCache, corpus: str) -> dict[str, Any]:
+    """Scores the scripted and the improvised dialogues of the test split."""
+    trained = cache.train(corpus, FULL)
+    scripted = np.array(["script" in name for name in trained.corpus.dialogue_names])
+    of_utterance = scripted[trained.corpus.dialogue_of_utterance][trained.utterances]
+    rows, numbers = [], {}
+    for name, kept in (("scripted", of_utterance), ("improvised", ~of_utterance)):
+        waf1 = score_seeds(trained.predicted[:, kept], trained.labels[kept], trained.corpus.num_classes).tolist()
+        numbers[name] = {"utterances": int(kept.sum()), "waf1": waf1}
+        rows.append([name, str(kept.sum()), format_percent(waf1)])
+    return {"head": ["", "utterances", "WAF1"], "rows": rows, "scenes": numbers}
+
+
+def add_noise(cache: NetworkCache, corpus: str) -> dict[str, Any]:
+    """Adds noise to one modality of the test split: WAF1, and the fusion weight of this modality."""
+    trained = cache.train(corpus, FULL)
+    modalities = sorted(trained.network["features"])
+
+    def change_features(modality: str, size: float) -> Change:
+        def change(utterances: Utterances) -> Utterances:
+            values = utterances.features[modality]
+            noise = np.random.default_rng(0).standard_normal(values.shape, np.float32)
+            return utterances._replace(features=utterances.features | {modality: values + size * noise})
+
+        return change
+
+    scores = {
+        modality: [score_changed(trained, change_features(modality, size), index) for size in NOISE]
+        for index, modality in enumerate(modalities)
+    }
+    numbers = {
+        modality: {name: [level[name] for level in levels] for name in ("waf1", "weight")}
+        for modality, levels in scores.items()
+    }
+    rows = [
+        [f"{modality}, {name}", *map(format_percent, values)]
+        for modality, of_modality in numbers.items()
+        for name, values in of_modality.items()
+    ]
+    head = ["noise on", *(f"{size:g} deviations" for size in NOISE)]
+    return {"head": head, "rows": rows, "noise": list(NOISE), "modalities": numbers}
+
+
+def remove_modalities(cache: NetworkCache, corpus: str) -> dict[str, Any]:
+    """Removes modalities of the test split, for the network and for one trained with modality dropout."""
+    networks = {
+        "full": cache.train(corpus, FULL),
+        f"full, {MODALITY_DROPOUT}": cache.train(corpus, "modality dropout", (MODALITY_DROPOUT,)),
+    }
+    modalities = sorted(networks["full"].network["features"])
+
+    def remove(modality: str) -> Change:
+        def change(utterances: Utterances) -> Utterances:
+            nothing = jnp.zeros_like(utterances.available[modality])
+            return utterances._replace(available=utterances.available | {modality: nothing})
+
+        return change
+
+    def remove_some(utterances: Utterances) -> Utterances:
+        random = np.random.default_rng(0)
+        affected = random.random(utterances.labels.shape) < MISSING_FRACTION
+        removed = random.integers(0, len(modalities), utterances.labels.shape)
+        available = {
+            name: utterances.available[name] & ~(affected & (removed == index)) for index, name in enumerate(modalities)
+        }
+        return utterances._replace(available=available)
+
+    conditions: dict[str, Change] = {
+        "everything": lambda utterances: utterances,
+        **{f"without {name}": remove(name) for name in modalities},
+        f"{100 * MISSING_FRACTION:.0f} % lack one": remove_some,
+    }
+    numbers = {
+        name: {condition: score_changed(trained, change)["waf1"] for condition, change in conditions.items()}
+        for name, trained in networks.items()
+    }
+    rows = [[name, *map(format_percent, of_network.values())] for name, of_network in numbers.items()]
+    return {"head": ["WAF1", *conditions], "rows": rows, "networks": numbers}
+
+
+def score_changed(trained: TrainedNetwork, change: Change, modality: int = 0) -> dict[str, list[float]]:
+    """Scores a changed test split.
+
+    Args:
+        trained: the network.
+        change: changes the utterances of the corpus.
+        modality: the index of a modality.
+
+    Returns:
+        `waf1`, and `weight`, the mean fusion weight of the modality; one value per seed.
+    """
+    utterances, rows = change(trained.prepared.utterances), trained.prepared.evaluation_rows("test")
+    predicted, weights = [], []
+    for params in trained.load_seeds():
+        output = predict(params, utterances, jnp.asarray(rows), network=trained.flax_network)
+        predicted.append(np.asarray(output.probabilities)[rows >= 0].argmax(axis=-1))
+        weights.append(float(np.asarray(output.weights)[:, modality][rows >= 0].mean()))
+    labels = trained.corpus.labels[rows[rows >= 0]]
+    waf1 = score_seeds(np.array(predicted), labels, trained.corpus.num_classes)
+    return {"waf1": waf1.tolist(), "weight": weights}
+
+
+PARTS = {
+    "scenes": Table(
+        name="robustness_scenes",
+        title="Scripted and improvised dialogues of IEMOCAP",
+        corpora=("iemocap",),
+        compute=split_scenes,
+        kind="protocol",
+    ),
+    "calibration": Figure(
+        name="robustness_calibration",
+        title="Are confident predictions right more often?",
+        corpora=CORPORA,
+        compute=measure_calibration,
+        remarks=CALIBRATION_REMARKS,
+        plot=draw_calibration,
+        kind="protocol",
+    ),
+    "noise": Figure(
+        name="robustness_noise",
+        title="Do the fusion weights follow the modality that noise is added to?",
+        corpora=CORPORA,
+        compute=add_noise,
+        plot=draw_noise,
+        kind="protocol",
+    ),
+    "missing": Table(
+        name="robustness_missing",
+        title="Utterances without one of their modalities",
+        corpora=CORPORA,
+        compute=remove_modalities,
+        kind="protocol",
+    ),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(run_script("experiments.robustness", Robustness, main))
