@@ -26,7 +26,7 @@ from macsgr_jax.files import write_json
 from macsgr_jax.overrides import override, to_json
 from macsgr_jax.presets import PRESETS
 from macsgr_jax.runs.results import describe_command, describe_machine
-from macsgr_jax.runs.tables import as_screen_table
+from macsgr_jax.runs.tables import as_screen_table, count_of
 
 SCHEMA = "macsgr_jax.benchmark/1"
 # On an idle machine other programs keep fewer cores busy.
@@ -131,10 +131,10 @@ def describe_prepared(prepared: PreparedCorpus) -> str:
     """Describes the training split and its rows in one line."""
     lengths = prepared.corpus.lengths[prepared.corpus.dialogues_of("train")]
     sizes = ", ".join(f"{name} {values.shape[1]}" for name, values in sorted(prepared.utterances.features.items()))
+    steps, rows = count_of(prepared.steps_per_epoch, "step"), count_of(prepared.rows_per_step, "row")
     return (
         f"{len(lengths)} training dialogues of {lengths.min()} to {lengths.max()}, on average {lengths.mean():.1f}"
-        f" utterances; {sizes}; {prepared.steps_per_epoch} steps of {prepared.rows_per_step} rows of {prepared.slots}"
-        " slots"
+        f" utterances; {sizes}; {steps} of {rows} of {count_of(prepared.slots, 'slot')}"
     )
 
 

@@ -198,7 +198,7 @@ def test_bad_input(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...
 
 def test_compilation_cache() -> None:
     """Compilations are timed without the cache, which is used again afterwards."""
-    before = jax.config.jax_enable_compilation_cache
+    before = jax.config.values["jax_enable_compilation_cache"]
     with without_compilation_cache():
-        assert not jax.config.jax_enable_compilation_cache
-    assert jax.config.jax_enable_compilation_cache == before
+        assert not jax.config.values["jax_enable_compilation_cache"]
+    assert jax.config.values["jax_enable_compilation_cache"] == before
