@@ -1,24 +1,26 @@
 """Scores and predictions of trained weights on a split."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import softmax
 
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
 from macsgr_jax.data.synthetic_posterior import best_scores
 from macsgr_jax.losses import TERMS
+from macsgr_jax.metrics import count
 from macsgr_jax.models import build_network
 from macsgr_jax.runs.execution import History
 from macsgr_jax.runs.load import load_training_corpus, load_weights, open_checkpoints
 from macsgr_jax.runs.results import SeedResult, score_counts
-from macsgr_jax.training.checkpoint import Params, load_params
-from macsgr_jax.training.step import evaluate, predict
+from macsgr_jax.training.step import predict
+from macsgr_jax.types import Params
 
 # Name of a reference -> the view of the synthetic corpus whose best possible score it is.
 REFERENCES = {
@@ -34,13 +36,19 @@ class UtterancePrediction(NamedTuple):
 
     Attributes:
         utterance: the index of the utterance in the corpus.
-        probabilities: f32[C].
+        logits: f32[C].
         weights: f32[M], fusion weights.
     """
 
     utterance: int
-    probabilities: np.ndarray
+    logits: np.ndarray
     weights: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """f32[C], eq. 28."""
+        probabilities: np.ndarray = softmax(self.logits)
+        return probabilities
 
 
 def evaluate_run(
@@ -67,41 +75,38 @@ def evaluate_run(
     scores = {}
     for seed in checkpoints.seeds:
         params, epoch = load_weights(checkpoints, seed)
-        scores[seed] = {"epoch": epoch, **evaluate_split(prepared, config, params, split)}
+        scores[seed] = {
+            "epoch": epoch,
+            **score_predictions(corpus, list(predict_split(prepared, config, params, split))),
+        }
     return scores
 
 
-def evaluate_seed(prepared: PreparedCorpus, config: Config, seed: int, history: History, folder: Path) -> SeedResult:
-    """Evaluates one trained seed. The test split is read once, here, after training.
+def describe_seed(
+    seed: int, epoch: int, params: Params, history: History, scores: Mapping[str, dict[str, Any]]
+) -> SeedResult:
+    """Describes one trained seed for the results file.
 
     Args:
-        prepared: the prepared corpus.
-        config: the configuration of the training.
         seed: the seed.
+        epoch: the epoch of the weights.
+        params: the weights that the configuration chooses.
         history: the numbers of its epochs.
-        folder: the folder of its weights.
+        scores: `validation` and `test` -> scores of `score_predictions`.
 
     Returns:
-        The scores of the weights that the configuration chooses.
+        The seed's part of the results file.
     """
-    params, epoch = load_params(folder, config.train.checkpoint)
     curves = {name: history.terms[:, column].tolist() for column, name in enumerate(TERMS)}
     return SeedResult(
         seed=seed,
         epoch=epoch,
-        validation=evaluate_split(prepared, config, params, "validation"),
-        test=evaluate_split(prepared, config, params, "test"),
+        validation=scores["validation"],
+        test=scores["test"],
         curves={**curves, "validation_waf1": history.curve("waf1").tolist()},
         seconds=history.seconds,
         parameters=sum(leaf.size for leaf in jax.tree.leaves(params)),
     )
-
-
-def evaluate_split(prepared: PreparedCorpus, config: Config, params: Params, split: str) -> dict[str, Any]:
-    """Computes the scores of a split as plain values."""
-    network = build_network(config.model, prepared.corpus.num_classes)
-    rows = jnp.asarray(prepared.evaluation_rows(split))
-    return score_counts(evaluate(params, prepared.utterances, rows, network=network), prepared.corpus.label_names)
 
 
 def predict_split(
@@ -111,11 +116,29 @@ def predict_split(
     network = build_network(config.model, prepared.corpus.num_classes)
     rows = np.concatenate([prepared.evaluation_rows(split) for split in splits])
     predictions = predict(params, prepared.utterances, jnp.asarray(rows), network=network)
-    probabilities, weights = np.asarray(predictions.probabilities), np.asarray(predictions.weights)
+    logits, weights = np.asarray(predictions.logits), np.asarray(predictions.weights)
     positions = {int(rows[position]): position for position in zip(*np.nonzero(rows >= 0), strict=True)}
     for utterance in sorted(positions):
         step, row, slot = positions[utterance]
-        yield UtterancePrediction(utterance, probabilities[step, row, slot], weights[step, :, row, slot])
+        yield UtterancePrediction(utterance, logits[step, row, slot], weights[step, :, row, slot])
+
+
+def choose_split(corpus: Corpus, predictions: Sequence[UtterancePrediction], split: str) -> list[UtterancePrediction]:
+    """Returns the predictions of one split."""
+    chosen = set(corpus.utterances_of(split).tolist())
+    return [prediction for prediction in predictions if prediction.utterance in chosen]
+
+
+def gather_logits(corpus: Corpus, predictions: Sequence[UtterancePrediction]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the logits f32[U, C] of some predictions, and the labels i32[U]."""
+    logits = np.array([prediction.logits for prediction in predictions]).reshape(-1, corpus.num_classes)
+    return logits, corpus.labels[[prediction.utterance for prediction in predictions]]
+
+
+def score_predictions(corpus: Corpus, predictions: Sequence[UtterancePrediction]) -> dict[str, Any]:
+    """Computes the scores of some predictions as plain values."""
+    logits, labels = gather_logits(corpus, predictions)
+    return score_counts(count(logits, labels, np.ones(labels.shape, bool)), corpus.label_names)
 
 
 def best_possible_scores(corpus: Corpus) -> dict[str, dict[str, float]]:
@@ -129,9 +152,3 @@ def best_possible_scores(corpus: Corpus) -> dict[str, dict[str, float]]:
     """
     best = best_scores(corpus)
     return {name: {"waa": best[view].accuracy, "waf1": best[view].weighted_f1} for name, view in REFERENCES.items()}
-
-
-def choose_logits(predictions: Sequence[UtterancePrediction]) -> np.ndarray:
-    """Returns the log-probabilities of some predictions: f64[U, C]."""
-    with np.errstate(divide="ignore"):
-        return np.log(np.array([prediction.probabilities for prediction in predictions], np.float64))

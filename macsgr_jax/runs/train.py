@@ -1,6 +1,7 @@
 """Trains and evaluates networks on a corpus, from the configuration to the results file and the figures."""
 
 import csv
+import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,14 @@ from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json, write_text
 from macsgr_jax.overrides import override, to_json
-from macsgr_jax.runs.evaluate import UtterancePrediction, choose_logits, evaluate_seed, predict_split
+from macsgr_jax.runs.evaluate import (
+    UtterancePrediction,
+    choose_split,
+    describe_seed,
+    gather_logits,
+    predict_split,
+    score_predictions,
+)
 from macsgr_jax.runs.execution import DEFAULT_EXECUTION, Execution, History, Spec, check_execution, train_network
 from macsgr_jax.runs.folder import RESULTS_FILE, TEMPERATURES_FILE, begin_folder, is_to_train, read_results
 from macsgr_jax.runs.progress import LOG_FILE, TENSORBOARD_FOLDER, EpochLog
@@ -168,17 +176,19 @@ def finish_network(
     config, corpus = specs[0].config, prepared.corpus
     description = {"version": __version__, "corpus": dict(corpus_description), "config": to_json(config)}
     save_description(folder, description, prepared.standardizer, corpus.extractors)
-    held_out, tested = (set(corpus.utterances_of(split).tolist()) for split in ("validation", "test"))
+    # On the device once, for all seeds.
+    prepared = dataclasses.replace(prepared, utterances=jax.device_put(prepared.utterances))
     results, temperatures = [], {}
     predictions: dict[int, list[UtterancePrediction]] = {}
     for spec, history in zip(specs, histories, strict=True):
-        results.append(evaluate_seed(prepared, config, spec.seed, history, folder / spec.name))
-        params, _ = load_params(folder / spec.name, config.train.checkpoint)
+        params, epoch = load_params(folder / spec.name, config.train.checkpoint)
         predicted = list(predict_split(prepared, config, params, "validation", "test"))
-        chosen = [prediction for prediction in predicted if prediction.utterance in held_out]
-        labels = corpus.labels[[prediction.utterance for prediction in chosen]]
-        temperatures[str(spec.seed)] = fit_temperature(choose_logits(chosen), labels)
-        predictions[spec.seed] = [prediction for prediction in predicted if prediction.utterance in tested]
+        by_split = {split: choose_split(corpus, predicted, split) for split in ("validation", "test")}
+        # The test split is read once, here, after training.
+        scores = {split: score_predictions(corpus, of_split) for split, of_split in by_split.items()}
+        results.append(describe_seed(spec.seed, epoch, params, history, scores))
+        temperatures[str(spec.seed)] = fit_temperature(*gather_logits(corpus, by_split["validation"]))
+        predictions[spec.seed] = by_split["test"]
     write_json(folder / TEMPERATURES_FILE, temperatures)
     return EvaluatedNetwork(describe_network(prepared, config, results), predictions)
 
@@ -192,9 +202,10 @@ def format_predictions(prepared: PreparedCorpus, predictions: Mapping[int, Seque
     head = ["seed", "utterance_id", "gold", "predicted", *(f"p_{label}" for label in labels)]
     writer.writerow([*head, *(f"weight_{name}" for name in sorted(prepared.utterances.features))])
     for seed, of_seed in predictions.items():
-        for utterance, probabilities, weights in of_seed:
+        for prediction in of_seed:
+            utterance, probabilities = prediction.utterance, prediction.probabilities
             gold, predicted = labels[corpus.labels[utterance]], labels[np.argmax(probabilities)]
-            numbers = (f"{value:.6f}" for value in (*probabilities, *weights))
+            numbers = (f"{value:.6f}" for value in (*probabilities, *prediction.weights))
             writer.writerow([seed, corpus.utterance_ids[utterance], gold, predicted, *numbers])
     return text.getvalue()
 

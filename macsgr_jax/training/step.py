@@ -44,12 +44,17 @@ class Predictions(NamedTuple):
     """Predictions for every slot of some rows.
 
     Attributes:
-        probabilities: f32[steps, B, N, C].
+        logits: f32[steps, B, N, C].
         weights: f32[steps, M, B, N], fusion weights.
     """
 
-    probabilities: Array
+    logits: Array
     weights: Array
+
+    @property
+    def probabilities(self) -> Array:
+        """f32[steps, B, N, C], eq. 28."""
+        return jax.nn.softmax(self.logits)
 
 
 def gather_batch(utterances: Utterances, index: Array) -> Batch:
@@ -224,6 +229,6 @@ def predict(params: Params, utterances: Utterances, rows: Array, *, network: Net
 
     def step(index: Array) -> Predictions:
         output = network.apply({"params": params}, gather_batch(utterances, index))
-        return Predictions(jax.nn.softmax(output.logits), output.weights)
+        return Predictions(output.logits, output.weights)
 
     return jax.lax.map(step, rows)
