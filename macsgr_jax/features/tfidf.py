@@ -75,7 +75,7 @@ def apply_tfidf(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray,
 
 def _make_vectorizer(terms: list[str] | None = None) -> Any:
     return require("sklearn.feature_extraction.text", "text").TfidfVectorizer(
-        ngram_range=tuple(SETTINGS["ngrams"]),
+        ngram_range=tuple(SETTINGS["ngrams"]),  # type: ignore[arg-type]
         sublinear_tf=SETTINGS["sublinear_tf"],
         max_features=MAX_TERMS,
         vocabulary=terms,
