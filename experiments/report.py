@@ -66,8 +66,8 @@ def main(command: Report) -> None:
     console = make_console()
     if command.check:
         different = [str(path) for path, text in texts.items() if not _holds(path, text)]
-        for path in different:
-            console.print(f"{path} differs from the JSON files: run make report", highlight=False, soft_wrap=True)
+        for name in different:
+            console.print(f"{name} differs from the JSON files: run make report", highlight=False, soft_wrap=True)
         if different:
             sys.exit(1)
         return

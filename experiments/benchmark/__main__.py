@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import jax
 import tyro
+from jax.experimental.compilation_cache import compilation_cache
 from rich.console import Console
 
 from experiments.benchmark.corpus_shapes import SHAPES, Shape, make_corpus
@@ -26,7 +27,7 @@ from macsgr_jax.files import write_json
 from macsgr_jax.overrides import override, to_json
 from macsgr_jax.presets import PRESETS
 from macsgr_jax.runs.results import describe_command, describe_machine
-from macsgr_jax.runs.tables import as_screen_table
+from macsgr_jax.runs.tables import as_screen_table, count_of
 
 SCHEMA = "macsgr_jax.benchmark/1"
 # On an idle machine other programs keep fewer cores busy.
@@ -131,10 +132,10 @@ def describe_prepared(prepared: PreparedCorpus) -> str:
     """Describes the training split and its rows in one line."""
     lengths = prepared.corpus.lengths[prepared.corpus.dialogues_of("train")]
     sizes = ", ".join(f"{name} {values.shape[1]}" for name, values in sorted(prepared.utterances.features.items()))
+    steps, rows = count_of(prepared.steps_per_epoch, "step"), count_of(prepared.rows_per_step, "row")
     return (
         f"{len(lengths)} training dialogues of {lengths.min()} to {lengths.max()}, on average {lengths.mean():.1f}"
-        f" utterances; {sizes}; {prepared.steps_per_epoch} steps of {prepared.rows_per_step} rows of {prepared.slots}"
-        " slots"
+        f" utterances; {sizes}; {steps} of {rows} of {count_of(prepared.slots, 'slot')}"
     )
 
 
@@ -142,11 +143,14 @@ def describe_prepared(prepared: PreparedCorpus) -> str:
 def without_compilation_cache() -> Iterator[None]:
     """Disables the compilation cache, so that compilation takes as long as at the first start."""
     before = getattr(jax.config, "jax_enable_compilation_cache", True)
+    # JAX looks at the setting at the first compilation alone, unless the cache is reset.
     jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()
     try:
         yield
     finally:
         jax.config.update("jax_enable_compilation_cache", before)
+        compilation_cache.reset_cache()
 
 
 if __name__ == "__main__":

@@ -108,11 +108,14 @@ def _parse(
 
 
 def _describe_usage_error(box: str) -> str:
-    """Returns the message of tyro, which it draws into a box of several parts, as one line."""
-    # Its lines are drawn in Unicode or in ASCII, as the output allows.
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │|") for line in box.splitlines()]
-    text = " ".join(line for line in lines if line and not line.startswith(("╭", "╰", "+--")))
-    message, *more = re.split(r" ?[─-]{3,} ?", text)
+    """Returns the message of tyro, which it draws into a box below a title, as one line."""
+    box = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    lines = [line.strip(" │") for line in box.splitlines()]
+    text = " ".join(line for line in lines if line and not line.startswith(("╭", "╰")))
+    parts = re.split(r" ?[─-]{3,} ?", text)
+    if "╭" not in box:  # Where the output is ASCII, the title stands above a rule.
+        del parts[:1]
+    message, *more = parts or [text]
     message = message.strip().rstrip(".")
     similar = [option for part in more if part.startswith("Perhaps") for option in re.findall(r" (--[\w-]+)", part)]
     hint = f"; did you mean {' or '.join(dict.fromkeys(similar[:3]))}?" if similar else ""

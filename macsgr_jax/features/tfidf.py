@@ -1,14 +1,13 @@
 """Text features by latent semantic analysis: TF-IDF of words and pairs of words, reduced. No model to download."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import sklearn
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
+from macsgr_jax.extras import require
 
 KIND = "words"  # As corpora and checkpoints of earlier versions have it.
 SETTINGS = {"ngrams": [1, 2], "sublinear_tf": True}
@@ -28,7 +27,7 @@ def fit_tfidf(texts: Sequence[str], columns: int = 300, seed: int = 0) -> Extrac
         The extractor, with `terms` (strings [V]), `rarity` f32[V] and `components` f32[D, V].
 
     Raises:
-        InputError: there is no word in the texts.
+        InputError: there is no word in the texts, or scikit-learn is not installed.
 
     Reference:
         Deerwester et al., Indexing by Latent Semantic Analysis, 1990.
@@ -38,9 +37,13 @@ def fit_tfidf(texts: Sequence[str], columns: int = 300, seed: int = 0) -> Extrac
         counts = vectorizer.fit_transform(texts)
     except ValueError:
         raise InputError("there is no word in the texts of the training split: word features need some") from None
-    decomposition = TruncatedSVD(min(columns, *counts.shape), random_state=seed).fit(counts)
+    decomposition = (
+        require("sklearn.decomposition", "text")
+        .TruncatedSVD(min(columns, *counts.shape), random_state=seed)
+        .fit(counts)
+    )
     return Extractor(
-        {"kind": KIND, "scikit-learn": sklearn.__version__, **SETTINGS},
+        {"kind": KIND, "scikit-learn": require("sklearn", "text").__version__, **SETTINGS},
         {
             "terms": vectorizer.get_feature_names_out().astype(np.str_),
             "rarity": vectorizer.idf_.astype(np.float32),
@@ -58,6 +61,9 @@ def apply_tfidf(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray,
 
     Returns:
         f32[U, D], and bool[U], whether the text has a known word.
+
+    Raises:
+        InputError: scikit-learn is not installed.
     """
     vectorizer = _make_vectorizer(extractor.arrays["terms"].tolist())
     vectorizer.idf_ = extractor.arrays["rarity"]
@@ -67,8 +73,8 @@ def apply_tfidf(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray,
     return np.where(known[:, None], values, np.float32(0)), known
 
 
-def _make_vectorizer(terms: list[str] | None = None) -> TfidfVectorizer:
-    return TfidfVectorizer(
+def _make_vectorizer(terms: list[str] | None = None) -> Any:
+    return require("sklearn.feature_extraction.text", "text").TfidfVectorizer(
         ngram_range=tuple(SETTINGS["ngrams"]),  # type: ignore[arg-type]
         sublinear_tf=SETTINGS["sublinear_tf"],
         max_features=MAX_TERMS,

@@ -182,7 +182,7 @@ def load_model(
     seeds = checkpoints.seeds if seed is None else (seed,)
     params = [load_weights(checkpoints, one)[0] for one in seeds]
     temperatures = read_temperatures(checkpoints, seeds)
-    notices = ()
+    notices: tuple[str, ...] = ()
     if not temperatures:
         notices = (f"the probabilities are not calibrated: version {checkpoints.version} fitted no temperature",)
     labels = tuple(checkpoints.corpus["labels"])

@@ -1,6 +1,7 @@
 """Progress of a training: a bar or lines with the time left, and log.csv with one row per run and epoch."""
 
 import csv
+import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -192,9 +193,8 @@ def import_summary_writer() -> Any:
         InputError: tensorboardX is not installed.
     """
     try:
-        from tensorboardX import SummaryWriter
+        return importlib.import_module("tensorboardX").SummaryWriter
     except ImportError:
         raise InputError(
             "--tensorboard needs tensorboardX, which is not installed: pip install 'macsgr-jax[tensorboard]'"
         ) from None
-    return SummaryWriter

@@ -152,8 +152,9 @@ def describe_start(console: Console, prepared: PreparedCorpus) -> None:
         f"{modality}: {', '.join(names)}" for modality, names in prepared.standardizer.feature_sets.items()
     )
     device = jax.devices()[0]
+    kind = dict.fromkeys([device.platform, device.device_kind])  # A CPU has no other name.
     console.print(
-        f"features {features}; on {count_of(jax.device_count(), 'device')} ({device.platform}: {device.device_kind})",
+        f"features {features}; on {count_of(jax.device_count(), 'device')} ({', '.join(kind)})",
         highlight=False,
         soft_wrap=True,
     )

@@ -15,7 +15,7 @@ from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.runs.info import describe_contents, describe_run
 from tests.testing.corpora import write_corpus
 
-SPOKEN = Path(__file__).parents[2] / "examples" / "spoken.npz"
+SPOKEN = Path(__file__).parents[2] / "examples" / "spoken" / "spoken.npz"
 
 
 def test_contents_of_a_corpus(tmp_path: Path) -> None:

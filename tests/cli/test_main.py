@@ -50,7 +50,10 @@ def test_help_version_and_unknown_commands(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["train", "--out", "x", "--seed", "3"], "unrecognized options: --seed, 3; did you mean --seeds?"),
+        (
+            ["train", "--out", "x", "--seed", "3"],
+            "unrecognized options: --seed, 3; did you mean --first-seed or --seeds?",
+        ),
         (["train"], "missing from macsgr train: --out PATH"),
         (["train", "--out", "x", "--seeds", "b"], "error parsing --seeds: invalid literal for int() with base 10: 'b'"),
         (["evaluate", "x", "--split", "dev"], "invalid choice 'dev' for argument '--split'"),

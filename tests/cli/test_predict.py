@@ -213,7 +213,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
     ),
     "another version": (
         lambda model, folder: [str(folder / "talk.csv"), *change_description(model, folder, '"max_hops"', '"hops"')],
-        "was trained by another version of macsgr_jax",
+        "was trained by version 0.2.0 of macsgr_jax",
     ),
     "other weights": (
         lambda model, folder: [

@@ -197,8 +197,26 @@ def test_bad_input(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...
 
 
 def test_compilation_cache() -> None:
-    """Compilations are timed without the cache, which is used again afterwards."""
-    before = jax.config.jax_enable_compilation_cache
+    """Compilations are timed without the cache, which later compilations of the process use again."""
+    before = jax.config.values["jax_enable_compilation_cache"]
     with without_compilation_cache():
-        assert not jax.config.jax_enable_compilation_cache
-    assert jax.config.jax_enable_compilation_cache == before
+        assert not compile_with_cache(1.0)
+    assert jax.config.values["jax_enable_compilation_cache"] == before
+    assert compile_with_cache(2.0)
+    with without_compilation_cache():
+        assert not compile_with_cache(3.0)
+
+
+def compile_with_cache(constant: float) -> bool:
+    """Compiles a function of its own; returns whether the persistent cache was asked for it."""
+    events: list[str] = []
+
+    def note(event: str, **details: Any) -> None:
+        events.append(event)
+
+    jax.monitoring.register_event_listener(note)
+    try:
+        jax.jit(lambda number: number * constant)(1.0)
+    finally:
+        jax.monitoring.unregister_event_listener(note)
+    return "/jax/compilation_cache/compile_requests_use_cache" in events

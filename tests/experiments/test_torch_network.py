@@ -174,7 +174,7 @@ def test_training(prepared: PreparedCorpus) -> None:
     utterances = len(prepared.corpus.utterances_of("train"))
     assert 0 <= training.count_correct() <= utterances
     slots = sum(batch.mask.numel() for batch in training.ordered)
-    assert slots > utterances and 0 < training.padding_share() < 1
+    assert slots > utterances and 0 < training.padding_fraction() < 1
 
 
 @pytest.mark.parametrize(

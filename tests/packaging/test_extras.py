@@ -90,6 +90,21 @@ def test_command_without_its_extra() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("code", "extra"),
+    [
+        ("from macsgr_jax.features.tfidf import fit_tfidf; fit_tfidf(['one', 'two'])", "text"),
+        ("from macsgr_jax.features.sentence_embeddings import load_use; load_use()", "text"),
+        ("from macsgr_jax.features.sentence_embeddings import load_model; load_model('x')", "sentences"),
+        ("from macsgr_jax.features import opensmile as o; o.extract_speech(None, [])", "speech"),
+    ],
+)
+def test_features_without_their_extra(code: str, extra: str) -> None:
+    """The feature sets can be imported without their extras, and name the extra when they are used."""
+    done = run_without_extras(f"import macsgr_jax.features.registry\n{code}")
+    assert "InputError: the package" in done.stderr and f"pip install 'macsgr-jax[{extra}]'" in done.stderr
+
+
 def test_named_extras_exist() -> None:
     """Every extra that a message of the package names is one of setup.cfg."""
     extras = set(read_setup()["options.extras_require"])

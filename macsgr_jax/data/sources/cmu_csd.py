@@ -110,7 +110,9 @@ def open_sequence(path: Path) -> Iterator[ComputationalSequence]:
     try:
         h5py = importlib.import_module("h5py")
     except ModuleNotFoundError:
-        raise InputError(f"{path} is an HDF5 file, and h5py is not installed to read it: pip install h5py") from None
+        raise InputError(
+            f"{path} is an HDF5 file, and h5py is not installed to read it: pip install 'macsgr-jax[cmu]'"
+        ) from None
     if not path.is_file():
         raise InputError(f"{path}: there is no such file: give the path of a .csd file")
     with _tell_damage(path):

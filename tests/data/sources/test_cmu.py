@@ -246,5 +246,7 @@ def test_damage_inside_a_file(tmp_path: Path) -> None:
 def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = write(tmp_path / "labels.csd", LABELS)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(InputError, match=r"labels.csd is an HDF5 file, .* not installed to read it: pip install h5py"):
+    with pytest.raises(
+        InputError, match=r"labels.csd is an HDF5 file, .* not installed to read it: pip install .macsgr-jax.cmu."
+    ):
         read_cmu(labels, {}, None, "mosi")
