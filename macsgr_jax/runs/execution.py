@@ -340,8 +340,8 @@ class _Watch:
         """Returns the runs that have stopped learning, at an epoch that is in the history."""
         found = []
         for index, spec in enumerate(self._specs):
-            so_far = (self._history[name][index, :epoch] for name in ("terms", "validation"))
-            collapse = find_collapse(*so_far, spec.config, self._floor)
+            terms, validation = (self._history[name][index, :epoch] for name in ("terms", "validation"))
+            collapse = find_collapse(terms, validation, spec.config, self._floor)
             self.collapsed[index, epoch - 1] = collapse is not None
             if collapse is not None:
                 found.append((spec, collapse))

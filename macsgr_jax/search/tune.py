@@ -156,7 +156,7 @@ def run_tune(
         remaining = list(range(runs))
         for number, fraction in enumerate(fractions, start=1):
             deadline = start + 60 * minutes * number / len(fractions)
-            remaining = tuning.train_round(remaining, number, fraction, lambda by=deadline: clock() > by)
+            remaining = tuning.train_round(remaining, number, fraction, functools.partial(_is_past, clock, deadline))
         if is_writer():
             chosen = tuning.rounds[-1]["points"][0]
             chosen_config = to_json(shorten_training(configs[chosen["point"]], tuning.rounds[-1]["fraction"]))
@@ -273,6 +273,10 @@ class _Tuning:
             for first in range(0, len(group.points), size):
                 chosen = [order[index] for index in group.points[first : first + size]]
                 yield f"round_{number}_point_{chosen[0]}", {point: configs[point] for point in chosen}
+
+
+def _is_past(clock: Callable[[], float], deadline: float) -> bool:
+    return clock() > deadline
 
 
 def _describe_round(
