@@ -25,8 +25,9 @@ from macsgr_jax.runs.results import SCALARS
 PATIENCE = 3
 # Accuracy and WAF1 within one point of those of predicting one class alone.
 TOLERANCE = 0.01
-# A network that knows something of the features has a likelihood at least this fraction better than the class shares.
-GAIN = 0.02
+# A network that knows something of the features has a negative log-likelihood below that of the class shares by this
+# fraction, and by more than chance gives on a small validation split: this many nats over the root of its utterances.
+GAIN, CHANCE = 0.02, 0.5
 # Healthy runs of IEMOCAP, MELD and MOSI leave the majority class in their first epoch, of 7 steps or more. A small
 # corpus and a warm-up take longer: a run that has not left it this many epochs and steps after its warm-up is named,
 # and one that has not at its end.
@@ -56,6 +57,7 @@ class Floor:
 
     Attributes:
         nll: the mean negative log-likelihood of the validation labels under the training split's class shares.
+        informed_nll: a network below this knows something of the features.
         one_class: f64[C, 2], accuracy and WAF1 of predicting each class alone.
         steps_per_epoch: the number of training steps of an epoch.
     """
@@ -66,6 +68,7 @@ class Floor:
         labels = corpus.labels[corpus.utterances_of("validation")]
         share = np.bincount(labels, minlength=corpus.num_classes) / max(len(labels), 1)
         self.nll = float(-np.sum(share * log_class_shares(corpus)))
+        self.informed_nll = self.nll - max(GAIN * self.nll, CHANCE / max(len(labels), 1) ** 0.5)
         self.one_class = np.stack([share, 2 * share**2 / (1 + share)], axis=1)
         self.steps_per_epoch = prepared.steps_per_epoch
 
@@ -81,7 +84,7 @@ class Floor:
             )
             log_probabilities = predict_logits(weights, features[held_out])
             nll = -np.mean(log_probabilities[np.arange(len(held_out)), corpus.labels[held_out]])
-            if nll < (1 - GAIN) * self.nll:
+            if nll < self.informed_nll:
                 return True
         return False
 
@@ -104,12 +107,12 @@ def find_collapse(terms: np.ndarray, validation: np.ndarray, config: Config, flo
     waa, waf1, nll = (validation[:, SCALARS.index(score)] for score in ("waa", "waf1", "nll"))
     distances = np.abs(np.stack([waa, waf1], axis=1)[:, None] - floor.one_class).max(axis=2)
     one_class = distances.min(axis=1) <= TOLERANCE
-    informed = nll < (1 - GAIN) * floor.nll
+    informed = nll < floor.informed_nll
     lost = one_class & ~informed
     learning = np.flatnonzero(informed & ~one_class)
     first = learning[-1] + 1 if len(learning) else 0  # From 0.
     if first and _has_row(lost[first:]):
-        best, now = 100 * waf1[:first].max(), 100 * np.median(waf1[first:])
+        best, now = 100 * waf1[:first].max(), 100 * waf1[np.flatnonzero(lost)[-1]]
         fall = f"validation WAF1 fell from {best:.1f} to {now:.1f}, that of predicting one class alone"
         return Collapse(int(first) + 1, fall + _describe_rise(terms, first, config))
     slow = config.train.warmup_epochs + max(SLOW_EPOCHS, SLOW_STEPS / floor.steps_per_epoch)
@@ -122,7 +125,7 @@ def find_collapse(terms: np.ndarray, validation: np.ndarray, config: Config, flo
         high = _count_last(_is_high(column))
         if high >= PATIENCE:
             first = epochs - high
-            rise = f"the {name} loss jumped from {column[:first].min():.3f} to {column[-1]:.3f} and stayed there"
+            rise = f"the {name} loss jumped from {column[:first].min():.4g} to {column[-1]:.4g} and stayed there"
             return Collapse(first + 1, rise + ("" if name != "total" else _describe_rise(terms, first, config)))
     return None
 
@@ -179,4 +182,4 @@ def _describe_rise(terms: np.ndarray, first: int, config: Config) -> str:
     if rises[name] <= 0:
         return ""
     column = TERMS.index(name)
-    return f"; the {name} loss rose from {before[column]:.3f} to {after[column]:.3f}"
+    return f"; the {name} loss rose from {before[column]:.4g} to {after[column]:.4g}"
