@@ -288,7 +288,7 @@ def _train_together(
         watch = _Watch(specs[: len(names)], history, floor, execution, log.network)
         watch.look_back(start[0] if start else 0)
         with (
-            log.open(names, history, watch.collapsed, start[0] if start else 0) as log_epoch,
+            log.open(names, history | {"collapsed": watch.collapsed}, start[0] if start else 0) as log_epoch,
             show_progress(execution.console, title, epochs, later_epochs) as show,
         ):
 

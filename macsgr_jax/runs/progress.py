@@ -108,15 +108,13 @@ class EpochLog:
         self._inherited = self._path.is_file()  # Its last row may have been cut short.
 
     @contextmanager
-    def open(
-        self, runs: Sequence[tuple[str, int]], history: dict[str, np.ndarray], collapsed: np.ndarray, done: int
-    ) -> Iterator[LogEpoch]:
+    def open(self, runs: Sequence[tuple[str, int]], history: dict[str, np.ndarray], done: int) -> Iterator[LogEpoch]:
         """Logs the epochs of runs that train together; rows of earlier attempts are replaced.
 
         Args:
             runs: name and seed of each run.
-            history: `terms` f32[S, epochs, terms] and `validation` f32[S, epochs, scores], filled as epochs end.
-            collapsed: bool[S, epochs], whether each run had stopped learning, filled likewise.
+            history: `terms` f32[S, epochs, terms], `validation` f32[S, epochs, scores] and `collapsed` bool[S, epochs],
+                whether each run had stopped learning; filled as epochs end.
             done: the number of epochs that are trained already; they are in `history`.
 
         Yields:
@@ -125,13 +123,13 @@ class EpochLog:
         if not is_writer():
             yield lambda epoch: None
             return
-        self._begin(runs, history, collapsed, done)
+        self._begin(runs, history, done)
         with ExitStack() as stack:
             file = stack.enter_context(open(self._path, "a", newline="", encoding="utf-8"))
             writers = [stack.enter_context(self._open_events(name, done)) for name, _ in runs] if self._events else []
 
             def log_epoch(epoch: int) -> None:
-                self._write(file, runs, history, collapsed, epoch)
+                self._write(file, runs, history, epoch)
                 for index, writer in enumerate(writers):
                     numbers = np.concatenate([history[name][index, epoch - 1] for name in ("terms", "validation")])
                     for column, value in zip(EPOCH_COLUMNS, numbers, strict=True):
@@ -140,9 +138,7 @@ class EpochLog:
 
             yield log_epoch
 
-    def _begin(
-        self, runs: Sequence[tuple[str, int]], history: dict[str, np.ndarray], collapsed: np.ndarray, done: int
-    ) -> None:
+    def _begin(self, runs: Sequence[tuple[str, int]], history: dict[str, np.ndarray], done: int) -> None:
         """Writes the file so that it holds the epochs that are done of these runs, and all rows of others."""
         names = {(self.network, name) for name, _ in runs}
         if not self._path.is_file() or self._inherited or names & self._logged:
@@ -152,20 +148,13 @@ class EpochLog:
         self._logged, self._inherited = self._logged | names, False
         with open(self._path, "a", newline="", encoding="utf-8") as file:
             for epoch in range(1, done + 1):
-                self._write(file, runs, history, collapsed, epoch)
+                self._write(file, runs, history, epoch)
 
-    def _write(
-        self,
-        file: TextIO,
-        runs: Sequence[tuple[str, int]],
-        history: dict[str, np.ndarray],
-        collapsed: np.ndarray,
-        epoch: int,
-    ) -> None:
+    def _write(self, file: TextIO, runs: Sequence[tuple[str, int]], history: dict[str, np.ndarray], epoch: int) -> None:
         writer = csv.writer(file, lineterminator="\n")
         for index, (name, seed) in enumerate(runs):
             values = format_epoch(history["terms"][index, epoch - 1], history["validation"][index, epoch - 1])
-            writer.writerow([self.network, name, seed, epoch, *values, int(collapsed[index, epoch - 1])])
+            writer.writerow([self.network, name, seed, epoch, *values, int(history["collapsed"][index, epoch - 1])])
         file.flush()
 
     def _read(self) -> list[list[str]]:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from macsgr_jax import __version__
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus
@@ -211,7 +213,14 @@ class _Tuning:
         self.rounds: list[dict[str, Any]] = []
         self._points, self._configs, self._prepared_corpora = points, configs, prepared_corpora
         self._seeds, self._select, self._out = seeds, select, out
-        self._execution = dataclasses.replace(execution, stop_at_divergence=False, warn_of_collapse=False)
+        self._console = execution.console
+        self._execution = dataclasses.replace(
+            execution,
+            stop_at_divergence=False,
+            warn_of_collapse=False,
+            # A bar for each program; where there is none, one line for each when it is trained.
+            console=execution.console if execution.console.is_terminal else Console(quiet=True),
+        )
 
     def train_round(
         self, remaining: Sequence[int], number: int, fraction: float, is_over: Callable[[], bool]
@@ -232,15 +241,22 @@ class _Tuning:
         """
         configs = {point: shorten_training(self._configs[point], fraction) for point in remaining}
         finished: list[FinishedRun] = []
-        print_line = functools.partial(self._execution.console.print, soft_wrap=True)
+        print_line = functools.partial(self._console.print, soft_wrap=True, highlight=False)
         for name, of_piece in self._list_pieces(configs, number):
             if (self.rounds or finished) and agree(is_over()):
                 left = len(configs) - len({run.point for run in finished})
                 print_line(f"round {number}: no time is left for {count_of(left, 'setting')}")
                 break
             prepared = self._prepared_corpora[layout_of(next(iter(of_piece.values())))]
-            finished += train_points(
+            trained = train_points(
                 prepared, of_piece, self._seeds, self._out, name, self._execution, keep=lambda _: set()
+            )
+            finished += trained
+            done = len({run.point for run in finished})
+            score = self._select.removeprefix("validation.")
+            scores = ", ".join(f"{run.score(score):.4f}" for run in trained)
+            print_line(
+                f"round {number}: {done} of {count_of(len(configs), 'setting')} trained; {self._select} {scores}"
             )
         if not finished:
             return list(remaining)
@@ -250,7 +266,7 @@ class _Tuning:
             raise DivergenceError("a run of every setting diverged: give a range of lower learning rates")
         self.rounds.append({"fraction": fraction, "points": described})
         ranked = [point["point"] for point in described]
-        print_line(f"round {number}: {count_of(len(ranked), 'setting')} trained; best {self._select} {best:.4f}")
+        print_line(f"round {number}: best {self._select} of {count_of(len(ranked), 'setting')} {best:.4f}")
         kept = ranked[: max(1, len(remaining) // KEPT)]
         return kept if 0 in kept or 0 not in ranked else [*kept, 0]
 

@@ -56,12 +56,16 @@ def fill(history: dict[str, np.ndarray], epoch: int, value: float) -> None:
 
 
 def make_history(runs: int, epochs: int) -> dict[str, np.ndarray]:
-    return {"terms": np.zeros((runs, epochs, len(TERMS))), "validation": np.zeros((runs, epochs, len(SCALARS)))}
+    return {
+        "terms": np.zeros((runs, epochs, len(TERMS))),
+        "validation": np.zeros((runs, epochs, len(SCALARS))),
+        "collapsed": np.zeros((runs, epochs), bool),
+    }
 
 
 def read_rows(path: Path) -> list[tuple[str, str, str]]:
     lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
-    assert lines[0] == ["network", "run", "seed", "epoch", *EPOCH_COLUMNS]
+    assert lines[0] == ["network", "run", "seed", "epoch", *EPOCH_COLUMNS, "collapsed"]
     return [(line[1], line[3], line[4]) for line in lines[1:]]
 
 
