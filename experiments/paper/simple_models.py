@@ -17,8 +17,8 @@ from experiments.paper.study import NetworkCache
 from macsgr_jax.data.corpus import Corpus, choose_features
 from macsgr_jax.data.standardize import fit_standardizer, standardize
 from macsgr_jax.metrics import count, scores
+from macsgr_jax.runs.references import NEIGHBOURS, average_context
 
-NEIGHBOURS = 10  # On each side, as far as the network's window reaches.
 INVERSE_REGULARIZATIONS = (0.0003, 0.003, 0.03, 0.3)
 CLIP = 5.0
 MODELS = ("majority", "scenario", "linear", "linear, averaged context", "SVM, words in context")
@@ -82,7 +82,7 @@ def train_models(
         elif name == "linear":
             yield name, _fit(corpus, _logistic(corpus, own), candidates, simplest)
         elif name == "linear, averaged context":
-            context = np.concatenate([own, *average_context(corpus, own)], axis=1)
+            context = np.concatenate([own, *average_context(corpus, own, NEIGHBOURS, NEIGHBOURS)], axis=1)
             yield name, _fit(corpus, _logistic(corpus, context), candidates, simplest)
         elif name == "SVM, words in context" and corpus.texts is not None:
             yield name, _fit(corpus, choose_highest(score_by_tfidf(corpus, values)), candidates, simplest)
@@ -115,29 +115,6 @@ def name_scenarios(corpus: Corpus) -> np.ndarray:
     scenario = np.array([name.split("_", 1)[-1] for name in corpus.dialogue_names])
     roles = np.array([corpus.speaker_names[speaker] for speaker in corpus.speakers])
     return np.char.add(scenario[corpus.dialogue_of_utterance], np.char.add(" ", roles))
-
-
-def average_context(corpus: Corpus, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Averages features over the neighbours of each utterance.
-
-    Args:
-        corpus: the corpus.
-        values: f32[U, D], features.
-
-    Returns:
-        f32[U, D] over the neighbours of the same speaker, and over those of the other speakers; 0 without neighbours.
-    """
-    same, others = np.zeros_like(values), np.zeros_like(values)
-    for start, end in zip(corpus.offsets[:-1], corpus.offsets[1:], strict=True):
-        index = np.arange(end - start)
-        near = np.abs(index[:, None] - index) <= NEIGHBOURS
-        np.fill_diagonal(near, False)
-        speakers = corpus.speakers[start:end]
-        alike = speakers[:, None] == speakers
-        for result, mask in ((same, near & alike), (others, near & ~alike)):
-            share = mask / np.maximum(mask.sum(axis=1, keepdims=True), 1)
-            result[start:end] = share @ values[start:end]
-    return same, others
 
 
 def choose_highest(score: Score) -> Predict:

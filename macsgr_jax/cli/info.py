@@ -86,13 +86,21 @@ def show_run(console: "Console", described: dict[str, Any]) -> None:
     for name, network in described["networks"].items():
         settings = " ".join(f"{setting}={value}" for setting, value in network["settings"].items())
         console.print(f"{name}: preset {network['preset']}" + (f" with {settings}" if settings else ""), soft_wrap=True)
+    for name, network in described["networks"].items():
+        if network.get("collapsed"):
+            console.print(f"{name}: collapsed in training: seed {', '.join(map(str, network['collapsed']))}")
     scored = {name: network["test"] for name, network in described["networks"].items() if "test" in network}
     if "points" in described:
-        console.print(f"sweep of {count_of(described['points'], 'setting')}")
+        kind = "search" if "validation" in described.get("chosen", {}) else "sweep"
+        console.print(f"{kind} of {count_of(described['points'], 'setting')}")
     if "chosen" in described:
         setting = ", ".join(f"{name}={value}" for name, value in described["chosen"]["setting"].items())
         console.print(f"chosen by {described['select']}: {setting}", soft_wrap=True)
-        scored["chosen"] = described["chosen"]["test"]
+        if "test" in described["chosen"]:
+            scored["chosen"] = described["chosen"]["test"]
+        else:
+            score = described["select"].removeprefix("validation.")
+            console.print(f"{described['select']} {show_score(score, described['chosen']['validation'][score])}")
     if scored:
         rows = [[name, *(show_score(score, test[score]) for score in HEADS)] for name, test in scored.items()]
         console.print(as_screen_table(["test split", *HEADS.values()], rows))

@@ -30,6 +30,7 @@ COMMANDS = {
     "train": Subcommand("train", "Train", "train and evaluate on a corpus file", lists_settings=True),
     "evaluate": Subcommand("evaluate", "Evaluate", "evaluate the checkpoints of a run again"),
     "sweep": Subcommand("sweep", "Sweep", "train many settings and seeds at once", lists_settings=True),
+    "tune": Subcommand("tune", "Tune", "search settings for a corpus, and write a preset", lists_settings=True),
     "predict": Subcommand("predict", "Predict", "predict the emotions of your own conversations"),
     "view": Subcommand("view", "View", "make a page of predictions"),
     "export": Subcommand("export", "Export", "write a network as StableHLO, to run without this package"),

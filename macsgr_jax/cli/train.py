@@ -22,11 +22,14 @@ class Train(TrainingOptions):
         seeds: Number of seeds to train: first_seed, first_seed + 1, ...
         first_seed: The first seed.
         single_modalities: Also train the network on each modality alone, and add it to the table.
+        no_references: Leave out the majority class and logistic regression on the same features, which otherwise stand
+            beside the network.
     """
 
     seeds: int = 3
     first_seed: int = 0
     single_modalities: bool = False
+    no_references: bool = False
 
 
 def main(command: Train) -> None:
@@ -50,6 +53,7 @@ def main(command: Train) -> None:
             execution,
             single_modalities=command.single_modalities,
             references=best_possible_scores(corpus) if generated else None,
+            simple_references=not command.no_references,
             corpus_path=None if generated else Path(command.corpus),
             resume=command.resume,
             overwrite=command.overwrite,

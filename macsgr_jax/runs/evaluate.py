@@ -17,6 +17,7 @@ from macsgr_jax.losses import TERMS
 from macsgr_jax.metrics import count
 from macsgr_jax.models import build_network
 from macsgr_jax.runs.execution import History
+from macsgr_jax.runs.health import Collapse, describe_collapse
 from macsgr_jax.runs.load import load_training_corpus, load_weights, open_checkpoints
 from macsgr_jax.runs.results import SeedResult, score_counts
 from macsgr_jax.training.step import predict
@@ -83,7 +84,12 @@ def evaluate_run(
 
 
 def describe_seed(
-    seed: int, epoch: int, params: Params, history: History, scores: Mapping[str, dict[str, Any]]
+    seed: int,
+    epoch: int,
+    params: Params,
+    history: History,
+    scores: Mapping[str, dict[str, Any]],
+    collapse: Collapse | None,
 ) -> SeedResult:
     """Describes one trained seed for the results file.
 
@@ -93,6 +99,7 @@ def describe_seed(
         params: the weights that the configuration chooses.
         history: the numbers of its epochs.
         scores: `validation` and `test` -> scores of `score_predictions`.
+        collapse: the state at the end of its training, of `health.find_collapse`.
 
     Returns:
         The seed's part of the results file.
@@ -106,6 +113,7 @@ def describe_seed(
         curves={**curves, "validation_waf1": history.curve("waf1").tolist()},
         seconds=history.seconds,
         parameters=sum(leaf.size for leaf in jax.tree.leaves(params)),
+        collapsed=describe_collapse(collapse),
     )
 
 

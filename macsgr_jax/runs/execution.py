@@ -26,6 +26,7 @@ from macsgr_jax.data.dataset import PreparedCorpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json, write_npz
 from macsgr_jax.losses import TERMS
+from macsgr_jax.runs.health import Collapse, Floor, describe_advice, find_collapse
 from macsgr_jax.runs.interruption import Interrupted, StopRequests
 from macsgr_jax.runs.progress import EpochLog, import_summary_writer, show_progress
 from macsgr_jax.runs.results import SCALARS
@@ -98,6 +99,7 @@ class Execution:
         stop: requests to stop, looked at after every epoch.
         stop_at_divergence: whether to raise DivergenceError where a loss is not finite; otherwise the run is trained to
             its end and counts as diverged.
+        warn_of_collapse: whether to print a line where a run stops learning; log.csv marks it in any case.
         tensorboard: whether to write TensorBoard event files beside log.csv.
     """
 
@@ -107,6 +109,7 @@ class Execution:
     console: Console = dataclasses.field(default_factory=lambda: Console(quiet=True))
     stop: StopRequests | None = None
     stop_at_divergence: bool = True
+    warn_of_collapse: bool = True
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
@@ -180,6 +183,7 @@ def train_network(
     histories = load_histories(folder, specs)
     first = _count_parts(folder)
     if len(histories) < len(specs):
+        floor = Floor(prepared)
         size = min(choose_runs_at_once(execution, mesh, prepared, specs[0].config), len(specs))
     while len(histories) < len(specs):
         remaining = [spec for spec in specs if spec.name not in histories]
@@ -189,7 +193,7 @@ def train_network(
         heading = f"{title} {chunk[0].name}" + (f" to {chunk[-1].name}" if len(chunk) > 1 else "")
         programs_left = -(-(len(remaining) - len(chunk)) // size)
         later = None if number > first else programs_left * chunk[0].config.train.epochs
-        runs, trained = _train_together(prepared, together, recovery, execution, mesh, log, heading, later)
+        runs, trained = _train_together(prepared, together, recovery, execution, mesh, log, heading, later, floor)
         finished = [(spec, histories[spec.name]) for spec in specs if spec.name in histories]
         finished += zip(chunk, trained, strict=False)
         kept = {spec.name for spec in specs} if keep is None else keep(finished)
@@ -264,6 +268,7 @@ def _train_together(
     log: EpochLog,
     title: str,
     later_epochs: int | None,
+    floor: Floor,
 ) -> tuple[Runs, list[History]]:
     """Trains runs as one program; returns their last state and their histories."""
     configs, seeds = [spec.config for spec in specs], [spec.seed for spec in specs]
@@ -280,8 +285,10 @@ def _train_together(
     with RecoveryCheckpoints(folder) as recovery:
         start = _resume(recovery, prepared, specs, history, execution, mesh)
         before = float(history["seconds"][0])
+        watch = _Watch(specs[: len(names)], history, floor, execution, log.network)
+        watch.look_back(start[0] if start else 0)
         with (
-            log.open(names, history, start[0] if start else 0) as log_epoch,
+            log.open(names, history, watch.collapsed, start[0] if start else 0) as log_epoch,
             show_progress(execution.console, title, epochs, later_epochs) as show,
         ):
 
@@ -289,7 +296,9 @@ def _train_together(
                 history["terms"][:, report.epoch - 1] = np.stack([report.terms[name].mean(axis=1) for name in TERMS], 1)
                 history["validation"][:, report.epoch - 1] = np.stack([report.validation[name] for name in SCALARS], 1)
                 history["seconds"][0] = before + time.perf_counter() - start_time
+                collapses = watch.look(report.epoch)
                 log_epoch(report.epoch)
+                watch.warn(collapses)
                 if execution.stop_at_divergence:
                     check_finite(report, seeds)
                 show(report)
@@ -310,6 +319,46 @@ def _train_together(
                 record(unreported.report)
     parts = zip(history["terms"], history["validation"], strict=True)
     return runs, [History(terms, validation, float(history["seconds"][0])) for terms, validation in parts]
+
+
+class _Watch:
+    """Looks at the runs of a program after each epoch, and names once each that stops learning.
+
+    Attributes:
+        collapsed: bool[S, epochs], whether each run had stopped learning after each epoch.
+    """
+
+    def __init__(
+        self, specs: Sequence[Spec], history: dict[str, np.ndarray], floor: Floor, execution: Execution, network: str
+    ) -> None:
+        self._specs, self._history, self._floor = specs, history, floor
+        self._console, self._network = execution.console if execution.warn_of_collapse else None, network
+        self._named: set[str] = set()
+        self.collapsed = np.zeros((len(specs), history["terms"].shape[1]), bool)
+
+    def look(self, epoch: int) -> list[tuple[Spec, Collapse]]:
+        """Returns the runs that have stopped learning, at an epoch that is in the history."""
+        found = []
+        for index, spec in enumerate(self._specs):
+            terms, validation = (self._history[name][index, :epoch] for name in ("terms", "validation"))
+            collapse = find_collapse(terms, validation, spec.config, self._floor)
+            self.collapsed[index, epoch - 1] = collapse is not None
+            if collapse is not None:
+                found.append((spec, collapse))
+        return found
+
+    def look_back(self, done: int) -> None:
+        """Looks at the epochs that an earlier attempt has trained."""
+        for epoch in range(1, done + 1):
+            self.look(epoch)
+
+    def warn(self, collapses: Sequence[tuple[Spec, Collapse]]) -> None:
+        """Prints a line for each run that has not been named before."""
+        for spec, (epoch, reason) in collapses:
+            if self._console and spec.name not in self._named:
+                line = f"warning: {self._network} {spec.name}, from epoch {epoch} on: {reason}"
+                self._console.print(f"{line}: {describe_advice(spec.config)}", highlight=False, soft_wrap=True)
+                self._named.add(spec.name)
 
 
 def _agree_to_stop(execution: Execution) -> bool:

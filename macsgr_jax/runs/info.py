@@ -58,15 +58,16 @@ def describe_contents(corpus: Corpus) -> dict[str, Any]:
 
 
 def describe_run(run: Path) -> dict[str, Any]:
-    """Describes the folder of a run or of a sweep, finished or interrupted.
+    """Describes the folder of a run, of a sweep or of a search of `macsgr tune`, finished or interrupted.
 
     Args:
         run: the folder.
 
     Returns:
         `state` and `seeds`; `networks`: name -> `preset`, `settings` (those that differ from the preset) and, of a
-        finished run, `features` and `test` (score -> mean and standard deviation). Of a finished run also `version`,
-        `corpus`, `command` and `device`; of a sweep `points`, and of a finished one `select` and `chosen`.
+        finished run, `features`, `collapsed` (the seeds that were at their end) and `test` (score -> mean and standard
+        deviation). Of a finished run also `version`,
+        `corpus`, `command` and `device`; of a sweep or a search `points`, and of a finished one `select` and `chosen`.
 
     Raises:
         InputError: it is not the folder of a run, or is damaged.
@@ -114,6 +115,15 @@ def describe_settings_of(config: Config) -> dict[str, Any]:
 
 def _describe_results(results: dict[str, Any]) -> dict[str, Any]:
     described = {"state": "finished", **{name: results[name] for name in ("command", "corpus", "device")}}
+    if "rounds" in results:
+        chosen = results["chosen"]
+        return described | {
+            "seeds": list(range(results["seeds"])),
+            "networks": {"chosen": describe_settings_of(from_json(chosen["config"]))},
+            "points": len(results["rounds"][0]["points"]),
+            "select": results["select"],
+            "chosen": {name: chosen[name] for name in ("setting", "validation")},
+        }
     if "points" in results:
         chosen = results["chosen"]
         return described | {
@@ -130,6 +140,7 @@ def _describe_results(results: dict[str, Any]) -> dict[str, Any]:
             name: {
                 **describe_settings_of(from_json(network["config"])),
                 "features": network["features"],
+                "collapsed": [seed["seed"] for seed in network["seeds"] if seed.get("collapsed") is not None],
                 "test": {score: value for score, value in network["summary"]["test"].items() if score != "classes"},
             }
             for name, network in networks.items()

@@ -96,21 +96,27 @@ class EpochLog:
         out: the folder of the run.
         network: the name of the network, written into every row.
         tensorboard: whether to write event files into OUT/tensorboard/NETWORK/RUN too.
+
+    Attributes:
+        network: the name of the network.
     """
 
     def __init__(self, out: Path, network: str, tensorboard: bool = False) -> None:
-        self._path, self._network = out / LOG_FILE, network
+        self._path, self.network = out / LOG_FILE, network
         self._events = out / TENSORBOARD_FOLDER / network if tensorboard else None
         self._logged = {(row[0], row[1]) for row in self._read()}
         self._inherited = self._path.is_file()  # Its last row may have been cut short.
 
     @contextmanager
-    def open(self, runs: Sequence[tuple[str, int]], history: dict[str, np.ndarray], done: int) -> Iterator[LogEpoch]:
+    def open(
+        self, runs: Sequence[tuple[str, int]], history: dict[str, np.ndarray], collapsed: np.ndarray, done: int
+    ) -> Iterator[LogEpoch]:
         """Logs the epochs of runs that train together; rows of earlier attempts are replaced.
 
         Args:
             runs: name and seed of each run.
             history: `terms` f32[S, epochs, terms] and `validation` f32[S, epochs, scores], filled as epochs end.
+            collapsed: bool[S, epochs], whether each run had stopped learning, filled likewise.
             done: the number of epochs that are trained already; they are in `history`.
 
         Yields:
@@ -119,13 +125,13 @@ class EpochLog:
         if not is_writer():
             yield lambda epoch: None
             return
-        self._begin(runs, history, done)
+        self._begin(runs, history, collapsed, done)
         with ExitStack() as stack:
             file = stack.enter_context(open(self._path, "a", newline="", encoding="utf-8"))
             writers = [stack.enter_context(self._open_events(name, done)) for name, _ in runs] if self._events else []
 
             def log_epoch(epoch: int) -> None:
-                self._write(file, runs, history, epoch)
+                self._write(file, runs, history, collapsed, epoch)
                 for index, writer in enumerate(writers):
                     numbers = np.concatenate([history[name][index, epoch - 1] for name in ("terms", "validation")])
                     for column, value in zip(EPOCH_COLUMNS, numbers, strict=True):
@@ -134,23 +140,32 @@ class EpochLog:
 
             yield log_epoch
 
-    def _begin(self, runs: Sequence[tuple[str, int]], history: dict[str, np.ndarray], done: int) -> None:
+    def _begin(
+        self, runs: Sequence[tuple[str, int]], history: dict[str, np.ndarray], collapsed: np.ndarray, done: int
+    ) -> None:
         """Writes the file so that it holds the epochs that are done of these runs, and all rows of others."""
-        names = {(self._network, name) for name, _ in runs}
+        names = {(self.network, name) for name, _ in runs}
         if not self._path.is_file() or self._inherited or names & self._logged:
             others = [row for row in self._read() if (row[0], row[1]) not in names]
-            head = ["network", "run", "seed", "epoch", *EPOCH_COLUMNS]
+            head = ["network", "run", "seed", "epoch", *EPOCH_COLUMNS, "collapsed"]
             write_text(self._path, "".join(",".join(row) + "\n" for row in [head, *others]))
         self._logged, self._inherited = self._logged | names, False
         with open(self._path, "a", newline="", encoding="utf-8") as file:
             for epoch in range(1, done + 1):
-                self._write(file, runs, history, epoch)
+                self._write(file, runs, history, collapsed, epoch)
 
-    def _write(self, file: TextIO, runs: Sequence[tuple[str, int]], history: dict[str, np.ndarray], epoch: int) -> None:
+    def _write(
+        self,
+        file: TextIO,
+        runs: Sequence[tuple[str, int]],
+        history: dict[str, np.ndarray],
+        collapsed: np.ndarray,
+        epoch: int,
+    ) -> None:
         writer = csv.writer(file, lineterminator="\n")
         for index, (name, seed) in enumerate(runs):
             values = format_epoch(history["terms"][index, epoch - 1], history["validation"][index, epoch - 1])
-            writer.writerow([self._network, name, seed, epoch, *values])
+            writer.writerow([self.network, name, seed, epoch, *values, int(collapsed[index, epoch - 1])])
         file.flush()
 
     def _read(self) -> list[list[str]]:
@@ -159,7 +174,7 @@ class EpochLog:
             return []
         lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]
         rows = list(csv.reader(line for line in lines if line.endswith("\n")))
-        return [row for row in rows if len(row) == 4 + len(EPOCH_COLUMNS)]
+        return [row for row in rows if len(row) == 5 + len(EPOCH_COLUMNS)]
 
     @contextmanager
     def _open_events(self, name: str, done: int) -> Iterator[Any]:

@@ -36,6 +36,8 @@ class SeedResult:
         curves: the mean of each loss term and the validation WAF1, one value per epoch.
         seconds: wall-clock time.
         parameters: the number of trained parameters, prototypes included.
+        collapsed: `epoch` and `reason` where the run had stopped learning at its end, as `health.find_collapse` finds
+            it; None where it learned.
     """
 
     seed: int
@@ -45,6 +47,7 @@ class SeedResult:
     curves: dict[str, list[float]]
     seconds: float
     parameters: int
+    collapsed: dict[str, Any] | None = None
 
 
 def score_counts(counts: Counts, label_names: tuple[str, ...]) -> dict[str, Any]:
@@ -138,7 +141,7 @@ def describe_network(prepared: PreparedCorpus, config: Config, results: list[See
 def assemble(
     corpus: dict[str, Any],
     networks: dict[str, dict[str, Any]],
-    references: Mapping[str, Mapping[str, float]],
+    references: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Assembles the results file.
 

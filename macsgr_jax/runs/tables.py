@@ -4,6 +4,8 @@ from typing import Any
 
 from rich.table import Table
 
+from macsgr_jax.runs.references import LINEAR
+
 HEADS = {"waa": "WAA", "waf1": "WAF1", "macro_f1": "macro-F1", "uar": "UAR", "nll": "NLL", "ece": "ECE"}
 NOT_PERCENT = ("nll",)
 
@@ -42,12 +44,25 @@ def score_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         Column names and cells.
     """
     rows = [
-        [_network_name(name, network), *(show_score(score, network["summary"]["test"][score]) for score in HEADS)]
+        [
+            _network_name(name, network) + describe_collapsed(network["seeds"]),
+            *(show_score(score, network["summary"]["test"][score]) for score in HEADS),
+        ]
         for name, network in results["networks"].items()
     ]
     for name, reference in results["reference"].items():
-        rows.append([name, *(f"{100 * reference[score]:.1f}" if score in reference else "" for score in HEADS)])
+        rows.append([name, *(_show_reference(reference, score) for score in HEADS)])
     return ["test split", *HEADS.values()], rows
+
+
+def describe_collapsed(seeds: list[dict[str, Any]]) -> str:
+    """Returns what to say beside a mean over seeds: how many of them collapsed; empty where none did.
+
+    Args:
+        seeds: the seeds of a network's part of the results file; files of version 0.1 do not say.
+    """
+    collapsed = sum(seed.get("collapsed") is not None for seed in seeds)
+    return f", {collapsed} of {count_of(len(seeds), 'seed')} collapsed" if collapsed else ""
 
 
 def class_rows(network: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -73,13 +88,23 @@ def class_rows(network: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def describe_outcome(results: dict[str, Any]) -> list[str]:
-    """Returns sentences on the padding, and on the best possible score where that is known."""
+    """Returns sentences on collapsed seeds, on what the references reach, and on the padding."""
     full = results["networks"]["full"]
     lines = [f"{100 * full['batch']['padding_share']:.1f} % of the slots of a training epoch are padding"]
+    linear = [name for name in results["reference"] if name.startswith(LINEAR)]
+    if linear:
+        scores = {"network": full["summary"]["test"]["waf1"]["mean"]}
+        scores |= {name: results["reference"][name]["waf1"] for name in linear}
+        lines.insert(0, "test WAF1: " + "; ".join(f"{name} {100 * waf1:.1f}" for name, waf1 in scores.items()))
     if "best possible" in results["reference"]:
         waf1 = full["summary"]["test"]["waf1"]["mean"]
         share = waf1 / results["reference"]["best possible"]["waf1"]
         lines.insert(0, f"the network's test WAF1 of {100 * waf1:.1f} is {100 * share:.1f} % of the best possible one")
+    for name, network in results["networks"].items():
+        for seed in network["seeds"]:
+            if seed.get("collapsed") is not None:
+                epoch, reason = seed["collapsed"]["epoch"], seed["collapsed"]["reason"]
+                lines.append(f"seed {seed['seed']} of {name} collapsed, from epoch {epoch} on: {reason}")
     return lines
 
 
@@ -141,6 +166,13 @@ those of the {chosen}; the test split was read once, after training.
 - batches: {batch["steps_per_epoch"]} steps per epoch, {batch["rows_per_step"]} rows of {batch["slots_per_row"]} slots
 - {full["seeds"][0]["parameters"]} parameters; {versions}; {device["count"]} x {device["kind"]} ({device["platform"]})
 {notices}"""
+
+
+def _show_reference(reference: dict[str, Any], score: str) -> str:
+    """Returns a score of a reference as text, without a deviation; empty where it is not known."""
+    if score not in reference:
+        return ""
+    return f"{reference[score]:.3f}" if score in NOT_PERCENT else f"{100 * reference[score]:.1f}"
 
 
 def _network_name(name: str, network: dict[str, Any]) -> str:

@@ -29,7 +29,9 @@ from macsgr_jax.runs.evaluate import (
 )
 from macsgr_jax.runs.execution import DEFAULT_EXECUTION, Execution, History, Spec, check_execution, train_network
 from macsgr_jax.runs.folder import RESULTS_FILE, TEMPERATURES_FILE, begin_folder, is_to_train, read_results
+from macsgr_jax.runs.health import Floor, find_collapse
 from macsgr_jax.runs.progress import LOG_FILE, TENSORBOARD_FOLDER, EpochLog
+from macsgr_jax.runs.references import compute_references
 from macsgr_jax.runs.results import assemble, describe_corpus, describe_network
 from macsgr_jax.runs.tables import count_of, write_report
 from macsgr_jax.training.checkpoint import load_params, save_description
@@ -60,7 +62,8 @@ def train_and_evaluate(
     execution: Execution = DEFAULT_EXECUTION,
     *,
     single_modalities: bool = False,
-    references: Mapping[str, Mapping[str, float]] | None = None,
+    references: Mapping[str, Mapping[str, Any]] | None = None,
+    simple_references: bool = False,
     corpus_path: Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -75,6 +78,7 @@ def train_and_evaluate(
         execution: how the runs are trained.
         single_modalities: whether to train the network on each modality alone too.
         references: name -> scores to show beside those of the network.
+        simple_references: whether to show the majority class and logistic regression on the same features first.
         corpus_path: the file of the corpus, for the description of the run; None where it was generated.
         resume: whether to resume an interrupted run in the folder; a finished one is read.
         overwrite: whether to replace the run in the folder.
@@ -112,7 +116,8 @@ def train_and_evaluate(
                 evaluated[name] = finish_network(prepared, specs, histories, folder, corpus_description)
         if is_writer():
             networks = {name: network.description for name, network in evaluated.items()}
-            results = assemble(corpus_description, networks, references or {})
+            simple = compute_references(full, config) if simple_references else {}
+            results = assemble(corpus_description, networks, {**simple, **(references or {})})
             write_text(out / PREDICTIONS_FILE, format_predictions(full, evaluated["full"].predictions))
             write_text(out / REPORT_FILE, write_report(results))
             write_json(out / RESULTS_FILE, results)
@@ -179,6 +184,7 @@ def finish_network(
     save_description(folder, description, prepared.standardizer, corpus.extractors)
     # On the device once, for all seeds.
     prepared = dataclasses.replace(prepared, utterances=jax.device_put(prepared.utterances))
+    floor = Floor(prepared)
     results, temperatures = [], {}
     predictions: dict[int, list[UtterancePrediction]] = {}
     for spec, history in zip(specs, histories, strict=True):
@@ -187,7 +193,8 @@ def finish_network(
         by_split = {split: choose_split(corpus, predicted, split) for split in ("validation", "test")}
         # The test split is read once, here, after training.
         scores = {split: score_predictions(corpus, of_split) for split, of_split in by_split.items()}
-        results.append(describe_seed(spec.seed, epoch, params, history, scores))
+        collapse = find_collapse(history.terms, history.validation, config, floor)
+        results.append(describe_seed(spec.seed, epoch, params, history, scores, collapse))
         temperatures[str(spec.seed)] = fit_temperature(*gather_logits(corpus, by_split["validation"]))
         predictions[spec.seed] = by_split["test"]
     write_json(folder / TEMPERATURES_FILE, temperatures)

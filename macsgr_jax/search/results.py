@@ -31,12 +31,14 @@ class FinishedRun:
         seed: its seed.
         config: its configuration.
         history: the numbers of its epochs.
+        collapsed: whether it had stopped learning at its end.
     """
 
     point: int
     seed: int
     config: Config
     history: History
+    collapsed: bool = False
 
     def score(self, name: str) -> float:
         """Returns a validation score of the epoch whose weights count; NaN where the training diverged."""
@@ -84,6 +86,7 @@ def describe_points(points: Sequence[Point], finished: Sequence[FinishedRun], se
             "setting": setting,
             "rank": ranks[point],
             "diverged": sum(not np.isfinite(one.score("nll")) for one in runs[point]),
+            "collapsed": sum(one.collapsed for one in runs[point]),
             "validation": {name: _summarize([one.score(name) for one in runs[point]]) for name in SCALARS},
         }
         for point, setting in enumerate(points)

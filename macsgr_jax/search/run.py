@@ -3,7 +3,7 @@
 import dataclasses
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from macsgr_jax.runs.execution import (
     train_network,
 )
 from macsgr_jax.runs.folder import RESULTS_FILE, begin_folder, is_to_train, read_results
+from macsgr_jax.runs.health import Floor, find_collapse
 from macsgr_jax.runs.progress import LOG_FILE, TENSORBOARD_FOLDER, EpochLog
 from macsgr_jax.runs.results import describe_corpus
 from macsgr_jax.runs.train import EvaluatedNetwork, describe_start, finish_network
@@ -101,7 +102,8 @@ def run_sweep(
         check_execution(execution)
         begin_folder(out, identity, OUTPUTS, resume)
         describe_start(execution.console, prepared_corpora[groups[0].layout])
-        sweep = _Sweep(configs, seeds, select, out, dataclasses.replace(execution, stop_at_divergence=False))
+        quiet = dataclasses.replace(execution, stop_at_divergence=False, warn_of_collapse=False)
+        sweep = _Sweep(configs, seeds, select, out, quiet)
         for group in groups:
             sweep.train_group(group, prepared_corpora[group.layout])
         if is_writer():
@@ -128,6 +130,53 @@ def group_points(configs: Sequence[Config]) -> list[Group]:
     return [Group(f"group_{n}", points, layout_of(configs[points[0]])) for n, points in enumerate(groups)]
 
 
+def train_points(
+    prepared: PreparedCorpus,
+    configs: Mapping[int, Config],
+    seeds: Sequence[int],
+    out: Path,
+    name: str,
+    execution: Execution,
+    keep: Callable[[list[FinishedRun]], set[int]],
+) -> list[FinishedRun]:
+    """Trains points that share a compilation with all seeds; those that are finished are read instead.
+
+    Args:
+        prepared: the prepared corpus.
+        configs: the index of each point -> its configuration.
+        seeds: the seeds that each point is trained with.
+        out: the folder of the search.
+        name: the name of the folder of these runs in its checkpoints.
+        execution: how the runs are trained.
+        keep: called with the finished runs of these points, returns the points whose weights are kept.
+
+    Returns:
+        The runs.
+    """
+    owners = {_name_run(point, seed): (point, seed) for point in configs for seed in seeds}
+    specs = [Spec(run, seed, configs[point]) for run, (point, seed) in owners.items()]
+
+    def finish(pairs: Iterable[tuple[Spec, History]]) -> list[FinishedRun]:
+        return [FinishedRun(*owners[spec.name], spec.config, history) for spec, history in pairs]
+
+    def keep_runs(pairs: list[tuple[Spec, History]]) -> set[str]:
+        kept = keep(finish(pairs))
+        return {run for run, (point, _) in owners.items() if point in kept}
+
+    log = EpochLog(out, name, execution.tensorboard)
+    histories = train_network(prepared, specs, out / "checkpoints" / name, execution, log, name, keep_runs)
+    floor = Floor(prepared)
+    collapses = [
+        find_collapse(history.terms, history.validation, spec.config, floor)
+        for spec, history in zip(specs, histories, strict=True)
+    ]
+    finished = finish(zip(specs, histories, strict=True))
+    return [
+        dataclasses.replace(run, collapsed=collapse is not None)
+        for run, collapse in zip(finished, collapses, strict=True)
+    ]
+
+
 class _Sweep:
     """A sweep that is being trained.
 
@@ -144,26 +193,18 @@ class _Sweep:
 
     def train_group(self, group: Group, prepared: PreparedCorpus) -> None:
         """Trains the points of one group with all seeds."""
-        owners = {_name_run(point, seed): (point, seed) for point in group.points for seed in self._seeds}
-        specs = [Spec(run, seed, self._configs[point]) for run, (point, seed) in owners.items()]
         before = list(self.finished)
 
-        def finish(pairs: list[tuple[Spec, History]]) -> list[FinishedRun]:
-            return [FinishedRun(*owners[spec.name], spec.config, history) for spec, history in pairs]
-
-        def keep(pairs: list[tuple[Spec, History]]) -> set[str]:
-            """Returns the runs of the best point so far, and of points whose seeds are not all trained."""
-            finished = [*before, *finish(pairs)]
+        def keep(of_group: list[FinishedRun]) -> set[int]:
+            """Returns the best point so far, and points whose seeds are not all trained."""
+            finished = [*before, *of_group]
             trained = Counter(run.point for run in finished)
             complete = [run for run in finished if trained[run.point] == len(self._seeds)]
             best = {choose_point(complete, self._select)} if complete else set()
-            incomplete = {run.point for run in finished} - {run.point for run in complete}
-            return {run for run, (point, _) in owners.items() if point in best | incomplete}
+            return best | ({run.point for run in finished} - {run.point for run in complete})
 
-        log = EpochLog(self._out, group.name, self._execution.tensorboard)
-        folder = self._folder / group.name
-        histories = train_network(prepared, specs, folder, self._execution, log, group.name, keep)
-        self.finished += finish(list(zip(specs, histories, strict=True)))
+        configs = {point: self._configs[point] for point in group.points}
+        self.finished += train_points(prepared, configs, self._seeds, self._out, group.name, self._execution, keep)
 
     def finish_point(
         self, point: int, group: Group, prepared: PreparedCorpus, corpus_description: dict[str, Any]

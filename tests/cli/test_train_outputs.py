@@ -12,6 +12,7 @@ import pytest
 import macsgr_jax
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.overrides import from_json
+from macsgr_jax.runs.references import LINEAR, LINEAR_IN_CONTEXT, MAJORITY
 from macsgr_jax.runs.results import PER_CLASS, SCALARS
 
 ROOT = Path(__file__).parents[2]
@@ -68,10 +69,13 @@ def results_shape(corpus: Corpus) -> dict[str, Any]:
                 "curves": {term: [float] for term in terms},
                 "seconds": float,
                 "parameters": int,
+                "collapsed": (type(None), dict),
             }
         ],
         "summary": {"validation": summary, "test": summary},
     }
+    scalars = dict.fromkeys(SCALARS, float)
+    reference = {**scalars, "validation": scalars, "choice": str}
     packages = ("python", "jax", "jaxlib", "flax", "optax", "jraph", "ott-jax", "orbax-checkpoint", "numpy")
     return {
         "schema": str,
@@ -87,7 +91,7 @@ def results_shape(corpus: Corpus) -> dict[str, Any]:
         },
         "versions": dict.fromkeys(packages, str),
         "device": {"platform": str, "kind": str, "count": int},
-        "reference": {},
+        "reference": {name: reference for name in (MAJORITY, LINEAR, LINEAR_IN_CONTEXT)},
         "networks": {"full": network, "audio": network, "text": network},
     }
 
@@ -108,7 +112,7 @@ def test_results_have_the_documented_schema(trained: Any) -> None:
     documented = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert "schema `macsgr_jax.results/1`" in documented
     words = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`\n]+)`", documented))))
-    assert list_keys(results, {"config", "features"}) - {*trained.corpus.label_names, "audio"} <= words
+    assert list_keys(results, {"config", "features", "reference"}) - {*trained.corpus.label_names, "audio"} <= words
 
 
 def test_results_say_what_was_run(trained: Any) -> None:
@@ -209,6 +213,18 @@ def test_the_report_has_the_scores_the_hash_and_the_figures(trained: Any) -> Non
     assert report.count("![") == 2 and "epoch of the best validation WAF1" in report
     for label in trained.corpus.label_names:
         assert f"\n| {label} |" in report
+
+
+def test_the_references_stand_below_the_networks(trained: Any) -> None:
+    """In the report, with their choice in results.json; `--no-references` leaves them out."""
+    results = read_results(trained.out)
+    report = (trained.out / "report.md").read_text(encoding="utf-8")
+    for name in (MAJORITY, LINEAR, LINEAR_IN_CONTEXT):
+        reference = results["reference"][name]
+        assert f"\n| {name} | {100 * reference['waa']:.1f} | {100 * reference['waf1']:.1f} |" in report
+    assert re.match(r"C = \S+ of .*, by validation WAF1", results["reference"][LINEAR]["choice"])
+    waf1 = results["networks"]["full"]["summary"]["test"]["waf1"]["mean"]
+    assert f"test WAF1: network {100 * waf1:.1f}; {LINEAR} {100 * results['reference'][LINEAR]['waf1']:.1f}; " in report
 
 
 def test_nothing_else_is_left(trained: Any) -> None:

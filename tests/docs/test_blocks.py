@@ -80,7 +80,9 @@ def parse_command(words: list[str]) -> Any:
 
 def check_settings(command: Any) -> None:
     """See that the settings, axes and ranges of a parsed command line exist and have values that fit."""
-    config = override(PRESETS[getattr(command, "preset", "default")], list(getattr(command, "set", ())))
+    preset = str(getattr(command, "preset", "default"))
+    # A file of `macsgr tune` is not there yet.
+    config = override(PRESETS["default" if preset.endswith(".json") else preset], list(getattr(command, "set", ())))
     if getattr(command, "grid", ()):
         assert make_grid(command.grid, config)
     if getattr(command, "random", 0):

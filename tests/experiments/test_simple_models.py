@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from experiments.paper.simple_models import average_context, name_scenarios, score_predicted, train_models
+from experiments.paper.simple_models import name_scenarios, score_predicted, train_models
 from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.runs.references import average_context
 
 
 def test_averaged_context(tiny_iemocap: Corpus) -> None:
     """The context is the mean over ten neighbours on each side, by speaker."""
     corpus = tiny_iemocap
     values = np.random.default_rng(0).normal(size=(corpus.num_utterances, 3))
-    same, others = average_context(corpus, values)
+    same, others = average_context(corpus, values, 10, 10)
     for start, end in zip(corpus.offsets[:-1], corpus.offsets[1:], strict=True):
         for row in range(start, end):
             near = [n for n in range(start, end) if n != row and abs(n - row) <= 10]
