@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SEEDS ?= 2
+EPOCHS ?= 20
 OUT ?= runs/synthetic
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 UV_VERSION := 0.13.9
@@ -13,7 +14,7 @@ DEV_EXTRAS := cli text speech cmu export tensorboard paper dev docs
 .PHONY: train test report check-results lint types docs lock clean
 
 train: $(VENV)/ready  ## Trains and evaluates on the embedded corpus, prints the table and writes a report.
-	$(BIN)/macsgr train --corpus synthetic --seeds $(SEEDS) --single-modalities --overwrite --out $(OUT)
+	$(BIN)/macsgr train --corpus synthetic --seeds $(SEEDS) --epochs $(EPOCHS) --single-modalities --overwrite --out $(OUT)
 
 test: $(VENV)/dev-ready  ## Runs the test suite without the slow part (`make test ARGS="-m slow"` runs that).
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)

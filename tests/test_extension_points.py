@@ -1,14 +1,15 @@
-"""Where the package grows: each extension is one new piece and one row, as docs/architecture.md says."""
+"""Where the package grows: each extension is one new piece and one row, as docs/architecture.md says.
+
+Another encoder of the modalities is one argument of the network: tests/models/test_network.py.
+"""
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 from jax import Array
 
 from experiments import tables
@@ -22,9 +23,8 @@ from macsgr_jax.data.sources.build import ImportedCorpus, Source
 from macsgr_jax.features import importing
 from macsgr_jax.losses import objective
 from macsgr_jax.masking import masked_mean
-from macsgr_jax.models import build_network
 from tests.testing.corpora import make_corpus
-from tests.testing.tiny_network import CLASSES, ONE_A_ROW, draw_table, gather
+from tests.testing.random_output import draw_output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,44 +35,22 @@ class SparseLossConfig(LossConfig):
     gamma_sparse: float = 0.5
 
 
-def test_a_new_loss_is_a_function_and_a_row(monkeypatch: pytest.MonkeyPatch, tiny_model: Any) -> None:
+def test_a_new_loss_is_a_function_and_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """`losses.objective.ALIGNMENTS` calls it, switches it, weighs it and reports it."""
     monkeypatch.setitem(
         objective.ALIGNMENTS,
         "sparse",
         lambda inputs: masked_mean(jnp.sum(jnp.abs(inputs.embeddings), axis=-1), inputs.available),
     )
-    network, batch = build_network(tiny_model, CLASSES), gather(draw_table(2), ONE_A_ROW)
-    params = network.init(jax.random.key(0), batch)["params"]
-    output = network.apply({"params": params}, batch)
+    output, batch, prototypes = draw_output()
 
     def evaluate(loss: LossConfig) -> tuple[Array, dict[str, Array]]:
-        return objective.total_loss(output, batch, params["prototypes"], Config(loss=loss))
+        return objective.total_loss(output, batch, prototypes, Config(loss=loss))
 
     total, terms = evaluate(SparseLossConfig())
     without, off = evaluate(SparseLossConfig(sparse_alignment=False))
     assert terms["sparse"] > 0 and off["sparse"] == 0
     np.testing.assert_allclose(total - without, 0.6 * 0.5 * terms["sparse"], rtol=1e-4)
-
-
-class MeanEncoder(nn.Module):
-    """An encoder without recurrence: one dense layer per modality."""
-
-    hidden_size: int
-
-    @nn.compact
-    def __call__(self, features: dict[str, Array], dialogue: Array, mask: Array) -> Array:
-        encoded = [nn.Dense(self.hidden_size, name=name)(features[name]) for name in sorted(features)]
-        return jnp.where(mask[None, :, :, None], jnp.stack(encoded), 0.0)
-
-
-def test_another_encoder_is_a_module_and_an_argument(tiny_model: Any) -> None:
-    network = build_network(tiny_model, CLASSES).clone(encoder=MeanEncoder(tiny_model.hidden_size))
-    batch = gather(draw_table(2), ONE_A_ROW)
-    params = network.init(jax.random.key(0), batch)["params"]
-    assert set(params["encoder"]) == {"audio", "text"}
-    assert np.isfinite(network.apply({"params": params}, batch).logits).all()
-    assert hash(network) == hash(network.clone())  # A static argument of jitted functions.
 
 
 def test_a_new_importer_is_a_reader_and_a_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -94,15 +94,15 @@ def train_and_evaluate(
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds {list(seeds)}: give at least one seed, each once, and none below 0")
     variants = choose_variants(corpus, config, single_modalities)
-    prepared_corpora = {name: prepare(corpus, layout_of(variant)) for name, variant in variants.items()}
-    full = prepared_corpora["full"]
-    corpus_description = describe_corpus(full.corpus, corpus_path)
     identity = {
         "corpus_sha256": corpus.sha256,
         "seeds": list(seeds),
         "networks": {name: to_json(variant) for name, variant in variants.items()},
     }
     if is_to_train(out, identity, resume, overwrite):
+        prepared_corpora = {name: prepare(corpus, layout_of(variant)) for name, variant in variants.items()}
+        full = prepared_corpora["full"]
+        corpus_description = describe_corpus(full.corpus, corpus_path)
         check_execution(execution)
         begin_folder(out, identity, OUTPUTS, resume)
         describe_start(execution.console, full)

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from macsgr_jax.cli.common import run_script
-from macsgr_jax.cli.import_corpus import ImportCorpus, main
+from macsgr_jax.cli.main import main
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.errors import InputError
 from tests.testing.corpora import make_corpus
@@ -40,7 +39,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: object) -> int:
-    return run_script("macsgr_jax.cli.import_corpus", ImportCorpus, main, [str(one) for one in arguments])
+    return main(["import", *map(str, arguments)])
 
 
 def test_own_conversations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

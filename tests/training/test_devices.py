@@ -24,7 +24,7 @@ from macsgr_jax.training.devices import agree, fetch, is_writer, make_mesh, plac
 from tests.testing.corpora import TINY, compile_quickly
 from tests.testing.ten_seeds import SETTINGS, SIMPLE, assert_same
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SECONDS = 300
 OPTIONS = ("--seeds", "10", "--runs-at-once", "10", "--save-every", "100")
 
