@@ -21,9 +21,9 @@ SHOWN_POINTS = 20
 class Tune(TrainingOptions):
     """Search settings for a corpus by its validation split, and write them as a preset file for `--preset`.
 
-    Settings are drawn at random; all are trained for a ninth of their epochs, the best third for a third, and the best
-    of those for all. Where the corpus has no validation split, training dialogues are held out. The test split is not
-    read. The folder gets preset.json, results.json and log.csv.
+    Settings are drawn at random; all are trained for a ninth of the preset's epochs, the best third for a third, and
+    the best of those for as many as were drawn. Where the corpus has no validation split, training dialogues are held
+    out. The test split is not read. The folder gets preset.json, results.json and log.csv.
 
     Attributes:
         file: The corpus; the same as --corpus.

@@ -1,9 +1,9 @@
 """Finds settings for a corpus: a random search over a few settings, by successive halving over epochs.
 
 Settings are drawn as recipes, of what is compiled, times draws, of what a program traces: so many runs share few
-programs. All are trained for a part of their epochs, each with its whole schedule; the best third is trained again for
-three times as many, until the best are trained for all of theirs. The configuration that the search starts from takes
-part in every round, so that what is chosen is compared with it. The test split is not read.
+programs. All are trained for the same few epochs, each with its whole schedule; the best third is trained again for
+three times as many, and the best of those for as many as they say themselves. The configuration that the search starts
+from takes part in every round, so that what is chosen is compared with it. The test split is not read.
 """
 
 import dataclasses
@@ -86,7 +86,7 @@ def draw_recipes(runs: int, ranges: Sequence[str], config: Config, seed: int) ->
 
 
 def plan_rounds(runs: int, epochs: int) -> list[float]:
-    """Returns the fraction of its epochs that each round trains a point for; the last is 1."""
+    """Returns the fraction of the epochs that each round trains its points for; the last is 1."""
     rounds = 1
     while rounds < MAX_ROUNDS and runs >= KEPT**rounds and epochs >= MIN_EPOCHS * KEPT**rounds:
         rounds += 1
@@ -161,7 +161,8 @@ def run_tune(
             remaining = tuning.train_round(remaining, number, fraction, functools.partial(_is_past, clock, deadline))
         if is_writer():
             chosen = tuning.rounds[-1]["points"][0]
-            chosen_config = to_json(shorten_training(configs[chosen["point"]], tuning.rounds[-1]["fraction"]))
+            fraction = tuning.rounds[-1]["fraction"]
+            chosen_config = to_json(shorten_training(configs[chosen["point"]], fraction, config.train.epochs))
             write_json(out / PRESET_FILE, chosen_config)
             write_json(
                 out / RESULTS_FILE,
@@ -183,14 +184,22 @@ def run_tune(
     return read_results(out)
 
 
-def shorten_training(config: Config, fraction: float) -> Config:
-    """Returns the configuration with a fraction of its epochs and of its warm-up."""
+def shorten_training(config: Config, fraction: float, whole: int) -> Config:
+    """Returns the configuration of a point in a round.
+
+    Args:
+        config: the configuration of the point.
+        fraction: the fraction of the epochs; at 1 the point is trained for its own.
+        whole: the epochs of which it is a fraction: the same for all points, so that none wins by its length.
+
+    Returns:
+        The configuration, its warm-up being the same part of its training.
+    """
     if fraction == 1:
         return config
-    epochs = max(1, round(config.train.epochs * fraction))
-    return override(
-        config, [f"train.epochs={epochs}", f"train.warmup_epochs={config.train.warmup_epochs * fraction:g}"]
-    )
+    epochs = max(1, round(whole * fraction))
+    warmup = config.train.warmup_epochs * epochs / config.train.epochs
+    return override(config, [f"train.epochs={epochs}", f"train.warmup_epochs={warmup:g}"])
 
 
 class _Tuning:
@@ -230,7 +239,7 @@ class _Tuning:
         Args:
             remaining: the indices of the points.
             number: the number of the round, from 1.
-            fraction: the fraction of its epochs that each point is trained for.
+            fraction: the fraction of the first point's epochs that each is trained for; at 1 each has its own.
             is_over: returns whether the time of the round is used up.
 
         Returns:
@@ -239,7 +248,8 @@ class _Tuning:
         Raises:
             DivergenceError: every point diverged.
         """
-        configs = {point: shorten_training(self._configs[point], fraction) for point in remaining}
+        whole = self._configs[0].train.epochs
+        configs = {point: shorten_training(self._configs[point], fraction, whole) for point in remaining}
         finished: list[FinishedRun] = []
         print_line = functools.partial(self._console.print, soft_wrap=True, highlight=False)
         for name, of_piece in self._list_pieces(configs, number):

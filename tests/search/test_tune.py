@@ -73,11 +73,12 @@ def test_rounds(runs: int, epochs: int, fractions: list[float]) -> None:
 
 
 def test_shortened_training() -> None:
-    """The warm-up stays the same part of it."""
-    config = override(Config(), ["train.epochs=60", "train.warmup_epochs=3"])
-    short = shorten_training(config, 1 / 3).train
-    assert (short.epochs, short.warmup_epochs) == (20, 1)
-    assert shorten_training(config, 1) == config
+    """All points have the same epochs until the last round, and the warm-up stays the same part of them."""
+    for epochs, warmup in ((60, 1), (30, 2)):
+        config = override(Config(), [f"train.epochs={epochs}", "train.warmup_epochs=3"])
+        short = shorten_training(config, 1 / 3, 60).train
+        assert (short.epochs, short.warmup_epochs) == (20, warmup)
+        assert shorten_training(config, 1, 60) == config
 
 
 def test_halving(results: dict[str, Any]) -> None:
