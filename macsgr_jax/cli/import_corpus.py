@@ -12,6 +12,7 @@ from macsgr_jax.data.corpus import SPLITS
 from macsgr_jax.data.labels import count_labels
 from macsgr_jax.data.sources import READERS
 from macsgr_jax.errors import InputError
+from macsgr_jax.features.channels import parse_channels
 from macsgr_jax.features.importing import SENTENCE_MODEL, import_corpus
 from macsgr_jax.features.registry import NAMES
 
@@ -42,6 +43,9 @@ class ImportCorpus:
         merge_labels: An emotion and the labels that become it, such as happy=happiness,happines; may be repeated.
             Labels that differ in case alone are merged anyway.
         ignore_labels: Labels whose utterances are left out, separated by commas.
+        channels: Of recordings with several channels: mix takes their mean; speaker takes the channel where the speaker
+            is loudest; auto does so where it is clear for all; or a channel per speaker, such as Ann=left,Bob=right.
+        strict: For conversations: refuse transcripts with faults, and tell all of them, instead of repairing them.
         jobs: Number of recordings to process at once; 0 takes one per CPU core.
         overwrite: Replace the .npz file.
     """
@@ -58,13 +62,17 @@ class ImportCorpus:
     target: Literal["", "sentiment", "emotion"] = ""
     merge_labels: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="EMOTION=LABELS")] = ()
     ignore_labels: str = ""
+    channels: str = "auto"
+    strict: bool = False
     jobs: int = 0
     overwrite: bool = False
 
 
 def main(command: ImportCorpus) -> None:
     """Imports a corpus and prints what is in it."""
-    refuse_output(command.out, command.overwrite)
+    sequences = _parse_sequences(command.sequence)
+    inputs = [command.source, *sequences.values(), *([command.folds] if command.folds else [])]
+    refuse_output(command.out, command.overwrite, inputs)
     console = make_console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("features", total=None)
@@ -75,12 +83,14 @@ def main(command: ImportCorpus) -> None:
             features=_split_list(command.features),
             sentence_model=command.sentence_model,
             labels=_split_list(command.labels),
-            sequences=_parse_sequences(command.sequence),
+            sequences=sequences,
             folds=command.folds,
             thresholds=_parse_thresholds(command.threshold),
             target=command.target,
             merges=_parse_merges(command.merge_labels),
             ignored_labels=_split_list(command.ignore_labels),
+            channels=parse_channels(command.channels),
+            strict=command.strict,
             jobs=command.jobs,
             on_clip=lambda clips: progress.update(task, total=clips, advance=1),
         )

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -106,6 +106,59 @@ def measure_seconds(path: Path) -> float:
         return sum(map(len, parts)) / SAMPLE_BYTES / channels / FFMPEG_RATE
 
 
+class FittedClips(NamedTuple):
+    """Clips that lie inside their recordings.
+
+    Attributes:
+        clips: U clips, None where there is no audio.
+        notices: one sentence per recording of which clips were cut or lie outside, or that cannot be read.
+    """
+
+    clips: list[Clip | None]
+    notices: tuple[str, ...]
+
+
+def fit_clips(clips: Sequence[Clip | None]) -> FittedClips:
+    """Cuts clips at the end of their recordings, whose lengths are looked up once each.
+
+    Args:
+        clips: U clips; None where there is no audio.
+
+    Returns:
+        The clips, None where one begins after the end of its recording, or the recording cannot be read. A clip that
+        is a whole file stays as it is.
+    """
+    rows_of: dict[Path, list[int]] = {}
+    for row, clip in enumerate(clips):
+        if clip is not None and (clip.end is not None or clip.start > 0):
+            rows_of.setdefault(clip.path, []).append(row)
+    fitted, notices = list(clips), []
+    for path, rows in rows_of.items():
+        try:
+            seconds = measure_seconds(path)
+        except InputError as error:
+            for row in rows:
+                fitted[row] = None
+            notices.append(f"{error}; its {len(rows)} utterances have no audio.")
+            continue
+        cut = outside = 0
+        for row in rows:
+            clip = fitted[row]
+            assert clip is not None
+            if clip.start >= seconds:
+                outside += 1
+                fitted[row] = None
+            elif clip.end is not None and clip.end > seconds:
+                cut += clip.end > seconds + TOLERANCE
+                fitted[row] = clip._replace(end=seconds)
+        if cut or outside:
+            notices.append(
+                f"{path} is {seconds:.2f} s long: {cut} utterances that end later are cut at its end, and {outside}"
+                " that begin later have no audio."
+            )
+    return FittedClips(fitted, tuple(notices))
+
+
 def check_inside(clips: Sequence[Clip | None], where: Sequence[str]) -> None:
     """Checks that clips lie inside their recordings, whose lengths are looked up once each.
 
@@ -114,19 +167,21 @@ def check_inside(clips: Sequence[Clip | None], where: Sequence[str]) -> None:
         where: U descriptions of row and utterance, for the message.
 
     Raises:
-        InputError: a clip ends after the end of its recording, or a recording cannot be read.
+        InputError: clips end after the end of their recordings, all of which are told, or a recording cannot be read.
     """
     seconds: dict[Path, float] = {}
+    late = []
     for clip, row in zip(clips, where, strict=True):
         if clip is None or clip.end is None:
             continue
         if clip.path not in seconds:
             seconds[clip.path] = measure_seconds(clip.path)
         if clip.end > seconds[clip.path] + TOLERANCE:
-            raise InputError(
-                f"{row}: it ends at {clip.end:.2f} s, but {clip.path} is {seconds[clip.path]:.2f} s long: correct the"
-                " times, which are seconds from the beginning of the recording"
-            )
+            late.append(f"{row}: it ends at {clip.end:.2f} s, but {clip.path} is {seconds[clip.path]:.2f} s long")
+    if late:
+        raise InputError(
+            f"{'; '.join(late)}: correct the times, which are seconds from the beginning of the recording"
+        )
 
 
 def _decode_by_ffmpeg(clip: Clip) -> Iterator[Any]:

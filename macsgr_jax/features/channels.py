@@ -71,7 +71,7 @@ def assign_channels(
         The clips, those of files that cannot be read as they were.
 
     Raises:
-        InputError: a mapping names a speaker who is not there.
+        InputError: a mapping names a speaker who does not speak.
     """
     if channels == MIX:
         return AssignedChannels(list(clips), ())
@@ -102,13 +102,14 @@ def assign_channels(
 def _assign_by_name(
     clips: Sequence[Clip | None], speakers: Sequence[str], channels: Mapping[str, int]
 ) -> AssignedChannels:
+    # In a corpus the name of the conversation stands before that of the speaker.
+    plain = [speaker.rpartition("/")[2] if speaker not in channels else speaker for speaker in speakers]
     for name in channels:
-        if name not in speakers:
-            found = ", ".join(dict.fromkeys(speakers))
-            raise InputError(f"--channels names the speaker {name!r}, who is not there: choose from {found}")
+        if name not in plain:
+            raise InputError(f"--channels: there is no speaker {name!r}; choose from {', '.join(dict.fromkeys(plain))}")
     assigned = [
         None if clip is None else clip._replace(channel=channels.get(speaker))
-        for clip, speaker in zip(clips, speakers, strict=True)
+        for clip, speaker in zip(clips, plain, strict=True)
     ]
     return AssignedChannels(assigned, ())
 

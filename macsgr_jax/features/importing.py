@@ -14,7 +14,7 @@ from macsgr_jax.data.labels import inspect_labels, leave_out_labels, merge_label
 from macsgr_jax.data.sources import READERS
 from macsgr_jax.data.sources.build import ImportedCorpus
 from macsgr_jax.errors import InputError
-from macsgr_jax.features.audio_io import check_inside
+from macsgr_jax.features.audio_io import check_inside, fit_clips
 from macsgr_jax.features.channels import AUTO, assign_channels
 from macsgr_jax.features.registry import TEXT_LSA, TEXT_SENTENCE, add_features, check_names
 from macsgr_jax.files import write_atomically
@@ -79,6 +79,7 @@ def import_corpus(
         sequences=dict(sequences or {}),
         folds=folds,
         target=target,
+        strict=strict,
     )
     imported = _tidy_labels(imported, merges or {}, ignored_labels)
     corpus, clips = imported.corpus, imported.clips
@@ -88,10 +89,13 @@ def import_corpus(
         if find_clips is not None:
             corpus, clips = find_clips(corpus, source)
         if clips:
-            check_inside(clips, imported.where or corpus.utterance_ids)
-            assigned = assign_channels(clips, [corpus.speaker_names[code] for code in corpus.speakers], channels)
+            if strict:
+                check_inside(clips, imported.where or corpus.utterance_ids)
+            fitted = fit_clips(clips)
+            speakers = [corpus.speaker_names[code] for code in corpus.speakers]
+            assigned = assign_channels(fitted.clips, speakers, channels)
             clips = tuple(assigned.clips)
-            corpus = dataclasses.replace(corpus, notices=(*corpus.notices, *assigned.notices))
+            corpus = dataclasses.replace(corpus, notices=(*corpus.notices, *fitted.notices, *assigned.notices))
     corpus = add_features(
         corpus,
         clips,
