@@ -14,6 +14,7 @@ FAULTS: Mapping[str, str] = {
     "backwards": "with an end before the start (the times are not used)",
     "empty": "with an end at the start (the audio is not used)",
     "no end": "with a start and no end (each ends where the next one starts)",
+    "open": "with a start and no end (the audio is not used)",
     "no start": "with an end and no start (it is not used)",
     "unsorted": "below one that starts later (sorted by start)",
     "out of order": "below one that starts later but has a smaller number (the order of the numbers is kept)",

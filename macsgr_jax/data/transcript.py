@@ -15,12 +15,11 @@ from macsgr_jax.data.transcripts.times import parse_seconds
 from macsgr_jax.errors import InputError
 
 # Audio and video that libsndfile or ffmpeg read; of several files of one name the first of these is taken.
-RECORDINGS = tuple(
-    f".{suffix}"
-    for suffix in (
-        "wav flac aiff aif aifc au snd caf w64 wv ape tta mp3 ogg oga opus spx m4a m4b aac ac3 eac3 mp2 mpga wma amr gsm"
-        " ra mka mp4 m4v mov mkv webm avi mpg mpeg mpe ts mts m2ts vob wmv asf flv f4v ogv 3gp 3g2 dv mxf rm rmvb"
-    ).split()
+RECORDINGS = (
+    *(".wav", ".flac", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64", ".wv", ".ape", ".tta", ".mp3", ".ogg"),
+    *(".oga", ".opus", ".spx", ".m4a", ".m4b", ".aac", ".ac3", ".eac3", ".mp2", ".mpga", ".wma", ".amr", ".gsm", ".ra"),
+    *(".mka", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".ts", ".mts", ".m2ts", ".vob"),
+    *(".wmv", ".asf", ".flv", ".f4v", ".ogv", ".3gp", ".3g2", ".dv", ".mxf", ".rm", ".rmvb"),
 )
 UNKNOWN = "unknown"  # The speaker of utterances that name none.
 # What Whisper writes side by side of one recording, in the order in which one of them is chosen.
@@ -56,10 +55,14 @@ def read_conversations(
     repairs = Repairs()
     if path.is_dir():
         if recording is not None:
-            raise InputError(f"--recording {recording} is for one conversation, and {path} is a folder: name a file of it")
+            raise InputError(
+                f"--recording {recording} is for one conversation, and {path} is a folder: name a file of it"
+            )
         folder = _Folder(path)
         conversations = [
-            one for file in folder.list_transcripts(notices) for one in _try_reading(folder, file, repairs, notices, strict)
+            one
+            for file in folder.list_transcripts(notices)
+            for one in _try_reading(folder, file, repairs, notices, strict)
         ]
         if not conversations:
             raise InputError(f"{path} holds no conversation: it should have files that end in {' or '.join(FORMATS)}")
@@ -112,6 +115,9 @@ class Transcript:
         if id_ in self._where:
             raise InputError(f"{row.where}: the id {id_!r} is that of {self._where[id_]} too: give each its own")
         utterance = _make_utterance(row, id_, repairs)
+        if utterance.start is not None and utterance.end is None:
+            repairs.add("open", utterance.where, "it has a start or an end, and not both: give both, or none")
+            utterance = utterance._replace(start=None)
         (utterance,) = _find_clips([utterance], [row.values["clip"]], self._recording, self._folder, repairs)
         self._where[id_] = row.where
         return utterance
@@ -191,9 +197,7 @@ class _Folder:
         return next((file for file in files if file.suffix.lower() != RTTM), None)
 
 
-def _try_reading(
-    folder: _Folder, file: Path, repairs: Repairs, notices: list[str], strict: bool
-) -> list[Dialogue]:
+def _try_reading(folder: _Folder, file: Path, repairs: Repairs, notices: list[str], strict: bool) -> list[Dialogue]:
     """Reads a file of a folder; one that may be something else, and cannot be understood, is left out."""
     try:
         return _read_file(folder, file, None, repairs, notices)
@@ -214,7 +218,9 @@ def _read_file(
     for row in rows:
         groups.setdefault(row.values["dialogue"], []).append(row)
     if len(groups) > 1 and recording is not None:
-        raise InputError(f"--recording {recording} is for one conversation, and {path} holds {len(groups)}: leave it out")
+        raise InputError(
+            f"--recording {recording} is for one conversation, and {path} holds {len(groups)}: leave it out"
+        )
     conversations = []
     for dialogue, own in groups.items():
         name = f"{path.stem}_{dialogue}" if len(groups) > 1 else path.stem
@@ -239,17 +245,15 @@ def _read_utterances(rows: Sequence[Row], recording: Path | None, folder: Path, 
 
 def _choose_ids(rows: Sequence[Row], repairs: Repairs) -> list[str]:
     """Returns an id per row: its own, or its number."""
-    given = Counter(row.values["id"] for row in rows)
-    ids, taken = [], {}
+    ids: list[str] = []
+    where: dict[str, str] = {}
     for number, row in enumerate(rows):
-        own = row.values["id"]
-        id_ = own or f"{number:03d}"
-        if (own and given[own] > 1) or id_ in taken:
-            if id_ in taken:
-                detail = f"the id {id_!r} is that of {taken[id_]} too: give each its own"
-                repairs.add("repeated id", row.where, detail)
-                id_ = f"{id_}_{number:03d}"
-        taken[id_] = row.where
+        id_ = row.values["id"] or f"{number:03d}"
+        if id_ in where:
+            repairs.add("repeated id", row.where, f"the id {id_!r} is that of {where[id_]} too: give each its own")
+        while id_ in where:
+            id_ = f"{id_}_{number:03d}"
+        where[id_] = row.where
         ids.append(id_)
     return ids
 
@@ -259,7 +263,9 @@ def _make_utterance(row: Row, id_: str, repairs: Repairs) -> Utterance:
     values = row.values
     where = f"{row.where}, utterance {id_}"
     if not values["speaker"]:
-        repairs.add("no speaker", where, "the speaker is empty: name one, such as A; all that counts is who is the same")
+        repairs.add(
+            "no speaker", where, "the speaker is empty: name one, such as A; all that counts is who is the same"
+        )
     start, end = (_read_time(values[name], name, where, repairs) for name in ("start", "end"))
     if start is None and end is not None:
         repairs.add("no start", where, "it has an end and no start: give both, or none")
@@ -336,13 +342,13 @@ def _count_overlaps(utterances: Sequence[Utterance], repairs: Repairs) -> None:
         if utterance.start is None or utterance.end is None or utterance.end == utterance.start:
             continue
         same = last_of.get(utterance.speaker)
-        if same is not None and same.end is not None and same.start is not None and utterance.speaker != UNKNOWN:
-            if same.start <= utterance.start < same.end:
-                detail = (
-                    f"it overlaps utterance {same.id}, by the same speaker, which ends at {same.end:g} s: utterances of"
-                    " one speaker must not overlap; correct the times"
-                )
-                repairs.add("overlap", utterance.where, detail)
+        known = same is not None and utterance.speaker != UNKNOWN
+        if known and same.start <= utterance.start < same.end:  # type: ignore[union-attr, operator]
+            detail = (
+                f"it overlaps utterance {same.id}, by the same speaker, which ends at {same.end:g} s: utterances of"
+                " one speaker must not overlap; correct the times"
+            )
+            repairs.add("overlap", utterance.where, detail)
         if same is None or same.end is None or utterance.end > same.end:
             last_of[utterance.speaker] = utterance
 
@@ -351,7 +357,13 @@ def _find_clips(
     utterances: Sequence[Utterance], names: Sequence[str], recording: Path | None, folder: Path, repairs: Repairs
 ) -> list[Utterance]:
     """Gives utterances their clips: files of their own, stretches of a file that several name, or of the recording."""
-    shared = {name for name, count in Counter(names).items() if name and count > 1}
+    # A file that several utterances name, with times, is their recording.
+    counts = Counter(names)
+    shared = {
+        name
+        for name, utterance in zip(names, utterances, strict=True)
+        if name and counts[name] > 1 and utterance.start is not None
+    }
     placed = []
     for utterance, name in zip(utterances, names, strict=True):
         start, end = utterance.start, utterance.end

@@ -179,9 +179,7 @@ def check_inside(clips: Sequence[Clip | None], where: Sequence[str]) -> None:
         if clip.end > seconds[clip.path] + TOLERANCE:
             late.append(f"{row}: it ends at {clip.end:.2f} s, but {clip.path} is {seconds[clip.path]:.2f} s long")
     if late:
-        raise InputError(
-            f"{'; '.join(late)}: correct the times, which are seconds from the beginning of the recording"
-        )
+        raise InputError(f"{'; '.join(late)}: correct the times, which are seconds from the beginning of the recording")
 
 
 def _decode_by_ffmpeg(clip: Clip) -> Iterator[Any]:

@@ -58,7 +58,9 @@ def _read_span(path: Path, number: int, line: str) -> tuple[str, str]:
     try:
         seconds = [parse_seconds(time.strip()) for time in (start, end)]
     except ValueError as error:
-        raise InputError(f"{path}: row {number + 1}: {error}: write times as 00:01:02,500 {ARROW} 00:01:04,000") from None
+        raise InputError(
+            f"{path}: row {number + 1}: {error}: write times as 00:01:02,500 {ARROW} 00:01:04,000"
+        ) from None
     first, last = ("" if one is None else write_seconds(one) for one in seconds)
     return first, last
 

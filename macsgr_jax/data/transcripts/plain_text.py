@@ -7,7 +7,9 @@ from macsgr_jax.data.transcripts.row import Row, make_row
 from macsgr_jax.data.transcripts.speaker_names import BRACKETED, match_name
 
 CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?"
-TIME_FIRST = re.compile(rf"[\[(]?({CLOCK})[\])]?\s*(?:(?:-|–|-->|to)\s*[\[(]?({CLOCK})[\])]?)?\s*[-–:|]?\s*(.*)")
+TIME_FIRST = re.compile(
+    rf"[\[(]?({CLOCK})[\])]?\s*(?:(?:-|\u2013|-->|to)\s*[\[(]?({CLOCK})[\])]?)?\s*[-\u2013:|]?\s*(.*)"
+)
 TIME_BEHIND_NAME = re.compile(rf"([^\d\[(:][^\[(:]{{0,40}}?)\s*[\[(]?({CLOCK})[\])]?\s*:?\s*(.*)")
 
 

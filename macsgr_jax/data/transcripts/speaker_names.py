@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 BRACKETED = re.compile(r"(?:-|>>)?\s*\[([^\]\n]{1,40})\]\s*:\s*(.*)", re.DOTALL)
 # A name begins with a letter and has up to four words and no other sign than those of names.
-NAMED = re.compile(r"(?:-|>>)?\s*((?:[^\W\d_][\w.'’()&-]*)(?:[ ][\w.'’()&-]+){0,3})\s*:(?!//)\s*(.*)", re.DOTALL)
+NAMED = re.compile(
+    r"(?:-|>>)?\s*((?:[^\W\d_][\w.'\u2019()&-]*)(?:[ ][\w.'\u2019()&-]+){0,3})\s*:(?!//)\s*(.*)", re.DOTALL
+)
 MAX_NAME = 40
 
 
