@@ -114,7 +114,7 @@ def no_test(folder: Path) -> None:
         (no_test, (), "has no folder test"),
         (
             cut_recording,
-            ("--features", "audio_egemaps"),
+            ("--features", "audio_egemaps", "--strict"),
             r"c\.csv: row 3, utterance 001: it ends at 1\.50 s, but .*c\.wav is 1\.00 s long",
         ),
         (lambda _: None, ("--features", "text_bert"), "there is no feature set 'text_bert' to make"),

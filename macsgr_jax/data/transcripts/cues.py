@@ -1,6 +1,7 @@
 """Subtitles, SRT and WebVTT: cues with two times and some lines of text."""
 
 import html
+import itertools
 import re
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def parse_cues(path: Path, text: str, notices: list[str]) -> list[Row]:
     if not arrows and any(line.strip() for line in lines) and not text.lstrip().startswith("WEBVTT"):
         raise InputError(f"{path} has no cue, a line with two times and {ARROW} between them: give SRT or WebVTT")
     found: list[tuple[int, str, str, str, str]] = []
-    for number, after in zip(arrows, [*arrows[1:], len(lines)], strict=True):
+    for number, after in itertools.pairwise([*arrows, len(lines)]):
         start, end = _read_span(path, number, lines[number])
         for voice, said in _split_voices(_read_text(lines, number + 1, after)):
             found.append((number + 1, start, end, voice, said))
