@@ -179,12 +179,20 @@ def make_console(quiet: bool = False) -> "Console":
     return console
 
 
-def refuse_output(path: Path, overwrite: bool) -> None:
+def refuse_output(path: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
     """Checks before the work is done that a file can be written, and replaces nothing unless it may.
 
+    Args:
+        path: the file to write.
+        overwrite: whether it may replace one that is there; an input of the command is never replaced.
+        inputs: the files that the command reads.
+
     Raises:
-        InputError: the file is there, or its folder is not.
+        InputError: the file is there, or is an input, or its folder is not there.
     """
+    for read in inputs:
+        if path.exists() and read.exists() and path.samefile(read):
+            raise InputError(f"{path} is what is read, and would be destroyed: give --out another name")
     if path.exists() and not overwrite:
         raise InputError(f"{path} is there already: give another name, or --overwrite")
     if not path.parent.is_dir():

@@ -2,15 +2,17 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.progress import Progress
 
 from macsgr_jax.cli.common import make_console, refuse_output
 from macsgr_jax.data.corpus import SPLITS
+from macsgr_jax.data.labels import count_labels
 from macsgr_jax.data.sources import READERS
 from macsgr_jax.errors import InputError
+from macsgr_jax.features.channels import parse_channels
 from macsgr_jax.features.importing import SENTENCE_MODEL, import_corpus
 from macsgr_jax.features.registry import NAMES
 
@@ -34,7 +36,16 @@ class ImportCorpus:
         sentence_model: For text_sentence: a sentence-transformers model, by name or as a folder.
         sequence: For cmu: a feature set and its .csd file; may be repeated.
         folds: For cmu: a file of the videos of each split, JSON or text.
-        labels: For pickle: the emotions in the order of their numbers, separated by commas; known for 4, 6 and 7.
+        labels: For pickle: the emotions in the order of their numbers, separated by commas; known for the usual files
+            of IEMOCAP and MELD.
+        threshold: For pickle: the numbers that divide labels on a scale into classes, separated by commas, such as 0.
+        target: For cmu: sentiment or emotion; by default sentiment where the file has it.
+        merge_labels: An emotion and the labels that become it, such as happy=happiness,happines; may be repeated.
+            Labels that differ in case alone are merged anyway.
+        ignore_labels: Labels whose utterances are left out, separated by commas.
+        channels: Of recordings with several channels: mix takes their mean; speaker takes the channel where the speaker
+            is loudest; auto does so where it is clear for all; or a channel per speaker, such as Ann=left,Bob=right.
+        strict: For conversations: refuse transcripts with faults, and tell all of them, instead of repairing them.
         jobs: Number of recordings to process at once; 0 takes one per CPU core.
         overwrite: Replace the .npz file.
     """
@@ -47,13 +58,21 @@ class ImportCorpus:
     sequence: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=FILE")] = ()
     folds: Path | None = None
     labels: str = ""
+    threshold: str = ""
+    target: Literal["", "sentiment", "emotion"] = ""
+    merge_labels: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="EMOTION=LABELS")] = ()
+    ignore_labels: str = ""
+    channels: str = "auto"
+    strict: bool = False
     jobs: int = 0
     overwrite: bool = False
 
 
 def main(command: ImportCorpus) -> None:
     """Imports a corpus and prints what is in it."""
-    refuse_output(command.out, command.overwrite)
+    sequences = _parse_sequences(command.sequence)
+    inputs = [command.source, *sequences.values(), *([command.folds] if command.folds else [])]
+    refuse_output(command.out, command.overwrite, inputs)
     console = make_console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("features", total=None)
@@ -64,16 +83,26 @@ def main(command: ImportCorpus) -> None:
             features=_split_list(command.features),
             sentence_model=command.sentence_model,
             labels=_split_list(command.labels),
-            sequences=_parse_sequences(command.sequence),
+            sequences=sequences,
             folds=command.folds,
+            thresholds=_parse_thresholds(command.threshold),
+            target=command.target,
+            merges=_parse_merges(command.merge_labels),
+            ignored_labels=_split_list(command.ignore_labels),
+            channels=parse_channels(command.channels),
+            strict=command.strict,
             jobs=command.jobs,
             on_clip=lambda clips: progress.update(task, total=clips, advance=1),
         )
     for notice in corpus.notices:
         console.print(f"note: {notice}", highlight=False, soft_wrap=True)
+    counts = count_labels(corpus)
     for split in SPLITS:
         dialogues, utterances = len(corpus.dialogues_of(split)), len(corpus.utterances_of(split))
-        console.print(f"{split}: {dialogues} dialogues of {utterances} utterances", highlight=False)
+        labels = ", ".join(f"{count} {label}" for label, count in counts.get(split, {}).items())
+        console.print(
+            f"{split}: {dialogues} dialogues of {utterances} utterances{': ' * bool(labels)}{labels}", soft_wrap=True
+        )
     for name, values in corpus.features.items():
         console.print(f"{name}: {values.shape[1]} columns", highlight=False)
     emotions = f"emotions: {', '.join(corpus.label_names)}"
@@ -82,6 +111,24 @@ def main(command: ImportCorpus) -> None:
 
 def _split_list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _parse_thresholds(text: str) -> list[float]:
+    try:
+        return [float(part) for part in _split_list(text)]
+    except ValueError:
+        raise InputError(f"--threshold {text}: give numbers separated by commas, such as 0 or -1,1") from None
+
+
+def _parse_merges(given: tuple[str, ...]) -> dict[str, list[str]]:
+    merges: dict[str, list[str]] = {}
+    for assignment in given:
+        emotion, equals, labels = assignment.partition("=")
+        if not equals or not emotion.strip() or not _split_list(labels):
+            advice = "give an emotion and the labels that become it, as happy=happiness,happines"
+            raise InputError(f"--merge-labels {assignment}: {advice}")
+        merges.setdefault(emotion.strip(), []).extend(_split_list(labels))
+    return merges
 
 
 def _parse_sequences(given: tuple[str, ...]) -> dict[str, Path]:

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,26 +11,32 @@ import tyro
 
 from macsgr_jax.cli.common import make_console, refuse_output
 from macsgr_jax.errors import InputError
+from macsgr_jax.features.channels import parse_channels
 
 if TYPE_CHECKING:
-    from macsgr_jax.data.transcripts.row import Row
     from macsgr_jax.runs.load import Model
+
+PAGE = ".html"
 
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
     """Predict the emotion of every utterance of a conversation.
 
-    CONVERSATION is a CSV file, or JSON Lines, with one row per utterance: speaker, text, start and end in seconds, and
-    optionally id, clip (an audio file) and label; or a folder of such files. The audio is one recording of the whole
-    conversation, or one clip per utterance; text or audio may be missing anywhere. With --follow, JSON Lines are read
-    from standard input as they come, and each is predicted at once.
+    CONVERSATION is a transcript: a table or JSON with one row per utterance (speaker, text, start, end, and optionally
+    id, clip, label and dialogue), subtitles (SRT, WebVTT), a TextGrid, an EAF, RTTM, or lines `Name: sentence`; or a
+    folder of such files. The audio is one recording of the whole conversation, or one clip per utterance; text or audio
+    may be missing anywhere. With --follow, JSON Lines are read from standard input as they come, and each is predicted
+    at once; a line that cannot be understood is answered with an error.
 
     Attributes:
         conversation: The file or folder; none with --follow.
         model: The folder of `macsgr train` or `macsgr sweep`.
-        out: JSON Lines to write, one per utterance; by default only a table is shown.
+        out: File to write: .jsonl, .csv, .html (a page) or .parquet; by default only a table is shown.
         recording: Audio or video of the whole conversation; by default the file of the same name beside it.
+        channels: Of recordings with several channels: mix takes their mean; speaker takes the channel where the speaker
+            is loudest; auto does so where it is clear for all; or a channel per speaker, such as Ann=left,Bob=right.
+        strict: Refuse transcripts with faults, and tell all of them, instead of repairing them.
         follow: Predict standard input line by line; needs a network of --preset causal.
         seed: Seed of one network of the run; by default the probabilities of all of them are averaged.
         context: Utterances that a network sees at once: time and memory grow with it, not with the conversation.
@@ -45,6 +50,8 @@ class Predict:
     model: Annotated[Path, tyro.conf.arg(aliases=["-m"])] = Path("runs/example")
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     recording: Path | None = None
+    channels: str = "auto"
+    strict: bool = False
     follow: bool = False
     seed: int | None = None
     context: int = 512
@@ -62,52 +69,97 @@ def main(command: Predict) -> None:
         raise InputError("give one of them: a conversation, or --follow to read it from standard input")
     if command.out is not None and command.follow:
         raise InputError("--out is not for --follow, which prints its predictions: send them to a file with >")
+    channels = parse_channels(command.channels)
     if command.out is not None:
-        refuse_output(command.out, command.overwrite)
+        _check_output(command, command.out)
     from macsgr_jax.runs.load import load_model
 
     model = load_model(command.model, command.context, command.samples, command.seed, command.sentence_model)
     for notice in model.notices:
         _print_notice(notice)
     if command.conversation is None:
-        follow(command, model)
+        follow(command, model, channels)
     else:
-        predict(command, command.conversation, model)
+        predict(command, command.conversation, model, channels)
 
 
-def predict(command: Predict, path: Path, model: "Model") -> None:
+def predict(command: Predict, path: Path, model: "Model", channels: str | dict[str, int]) -> None:
     """Predicts the conversations of a file or a folder."""
     from rich.progress import Progress
 
     from macsgr_jax.data.transcript import read_conversations
-    from macsgr_jax.files import write_text
     from macsgr_jax.runs.predict import predict_conversations
     from macsgr_jax.runs.tables import as_screen_table, count_of
 
     console = make_console()
-    conversations = read_conversations(path, command.recording)
+
+    def print_notice(notice: str) -> None:
+        console.print(f"note: {notice}", soft_wrap=True)
+
+    conversations = read_conversations(path, command.recording, strict=command.strict, on_notice=print_notice)
+    if command.out is not None:
+        clips = [utterance.clip for conversation in conversations for utterance in conversation.utterances]
+        refuse_output(command.out, command.overwrite, list({clip.path for clip in clips if clip is not None}))
     total = sum(len(conversation.utterances) for conversation in conversations)
-    lines: list[str] = []
+    found: list[dict[str, Any]] = []
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("features", total=total)
         predicted = predict_conversations(
-            model, conversations, jobs=command.jobs or os.cpu_count() or 1, on_utterance=lambda: progress.advance(bar)
+            model,
+            conversations,
+            jobs=command.jobs or os.cpu_count() or 1,
+            channels=channels,
+            strict=command.strict,
+            on_utterance=lambda: progress.advance(bar),
+            on_notice=print_notice,
         )
         for name, records, notices in predicted:
             for notice in notices:
-                console.print(f"note: {name}: {notice}", soft_wrap=True)
-            lines += [json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records]
+                print_notice(f"{name}: {notice}")
+            found += records
             console.print(as_screen_table(*make_table(records)))
     if command.out is not None:
-        write_text(command.out, "\n".join(lines) + "\n")
-        console.print(f"wrote {command.out}: {count_of(len(lines), 'utterance')}", soft_wrap=True)
+        _write(command.out, found)
+        console.print(f"wrote {command.out}: {count_of(len(found), 'utterance')}", soft_wrap=True)
 
 
-def follow(command: Predict, model: "Model") -> None:
+def _check_output(command: Predict, out: Path) -> None:
+    """Checks before the work is done that the predictions can be written, and replace nothing that is read."""
+    from macsgr_jax.data.transcripts import FORMATS
+    from macsgr_jax.runs.prediction_files import check_ending
+
+    check_ending(out, [PAGE])
+    inputs = [path for path in (command.conversation, command.recording) if path is not None]
+    refuse_output(out, command.overwrite, inputs)
+    folder = command.conversation
+    if folder is not None and folder.is_dir() and out.parent.samefile(folder) and out.suffix.lower() in FORMATS:
+        raise InputError(f"{out} would be read as a conversation of {folder} the next time: write it elsewhere")
+
+
+def _write(out: Path, records: list[dict[str, Any]]) -> None:
+    from macsgr_jax.runs.prediction_files import format_json_lines, write_predictions
+
+    if out.suffix.lower() != PAGE:
+        write_predictions(out, records)
+        return
+    import tempfile
+
+    from macsgr_jax.files import write_text
+    from macsgr_jax.viewer import render_page
+    from macsgr_jax.viewer.predictions import arrange, read_predictions
+
+    with tempfile.TemporaryDirectory() as folder:
+        lines = Path(folder) / "predictions.jsonl"
+        lines.write_text(format_json_lines(records), encoding="utf-8")
+        write_text(out, render_page(arrange(read_predictions(lines))))
+
+
+def follow(command: Predict, model: "Model", channels: str | dict[str, int]) -> None:
     """Predicts each line of standard input before the next one is read."""
     from macsgr_jax.runs.predict import predict_stream
 
-    for record in predict_stream(model, _read_lines(), command.recording, _print_notice):
+    lines = iter(sys.stdin.buffer.readline, b"")
+    for record in predict_stream(model, lines, command.recording, channels, command.strict, _print_notice):
         print(json.dumps(record, ensure_ascii=False, allow_nan=False), flush=True)
 
 
@@ -131,21 +183,3 @@ def make_table(records: list[dict[str, Any]]) -> tuple[list[str], list[list[str]
 
 def _print_notice(notice: str) -> None:
     print(f"note: {notice}", file=sys.stderr)
-
-
-def _read_lines() -> "Iterator[Row]":
-    """Yields each line of standard input that is not empty, as it comes.
-
-    Raises:
-        InputError: a line is not UTF-8, or no JSON object.
-    """
-    from macsgr_jax.data.transcripts.json_lines import parse_json_row
-
-    for number, line in enumerate(iter(sys.stdin.buffer.readline, b""), 1):
-        place = f"standard input: line {number}"
-        try:
-            text = line.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise InputError(f"{place} is not UTF-8 text: write it as UTF-8") from None
-        if text.strip():
-            yield parse_json_row(text, place)

@@ -34,7 +34,7 @@ def main(command: View) -> None:
 
     if command.out.suffix != ".html":
         raise InputError(f"{command.out} should end in .html")
-    refuse_output(command.out, command.overwrite)
+    refuse_output(command.out, command.overwrite, [command.predictions])
     conversations = read_predictions(command.predictions)
     write_text(command.out, render_page(arrange(conversations)))
     utterances = sum(map(len, conversations.values()))

@@ -11,8 +11,10 @@ class Clip(NamedTuple):
         path: an audio or video file.
         start: seconds from the beginning of the file.
         end: seconds from the beginning of the file; None is its end.
+        channel: the index of the channel to read; None is the mean of all channels.
     """
 
     path: Path
     start: float = 0.0
     end: float | None = None
+    channel: int | None = None

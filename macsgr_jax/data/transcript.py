@@ -1,45 +1,78 @@
-"""Conversations of one's own: a transcript with one recording, or one clip per utterance."""
+"""Conversations of one's own: transcripts with one recording each, or one clip per utterance."""
 
-import math
-from collections.abc import Sequence
+import itertools
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dialogue import Dialogue, Utterance
-from macsgr_jax.data.transcripts import FORMATS, read_rows
+from macsgr_jax.data.repairs import Repairs
+from macsgr_jax.data.transcripts import FORMATS, RTTM, read_rows
 from macsgr_jax.data.transcripts.row import Row
+from macsgr_jax.data.transcripts.times import parse_seconds
 from macsgr_jax.errors import InputError
 
-RECORDINGS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".mp4", ".mkv", ".webm")
+# Audio and video that libsndfile or ffmpeg read; of several files of one name the first of these is taken.
+RECORDINGS = (
+    *(".wav", ".flac", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64", ".wv", ".ape", ".tta", ".mp3", ".ogg"),
+    *(".oga", ".opus", ".spx", ".m4a", ".m4b", ".aac", ".ac3", ".eac3", ".mp2", ".mpga", ".wma", ".amr", ".gsm", ".ra"),
+    *(".mka", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".ts", ".mts", ".m2ts", ".vob"),
+    *(".wmv", ".asf", ".flv", ".f4v", ".ogv", ".3gp", ".3g2", ".dv", ".mxf", ".rm", ".rmvb"),
+)
+UNKNOWN = "unknown"  # The speaker of utterances that name none.
+# What Whisper writes side by side of one recording, in the order in which one of them is chosen.
+WHISPER = (".json", ".vtt", ".srt", ".tsv", ".txt")
+# In a folder, files of these suffixes may be something else.
+MAYBE = (".json", ".txt", ".tab")
 
 
-def read_conversations(path: Path, recording: Path | None = None) -> list[Dialogue]:
-    """Reads the conversation of a file, or of every file of a folder.
+def read_conversations(
+    path: Path,
+    recording: Path | None = None,
+    *,
+    strict: bool = False,
+    on_notice: Callable[[str], None] = lambda text: None,
+) -> list[Dialogue]:
+    """Reads the conversations of a file, or of every file of a folder.
 
     Args:
-        path: a transcript in one of `transcripts.FORMATS`, or a folder of transcripts.
+        path: a transcript in one of `transcripts.FORMATS`, or a folder of transcripts; a table with a column
+            `dialogue` holds several conversations.
         recording: the recording of the whole conversation; by default an audio or video file of the same name beside
             the transcript, if there is one.
+        strict: whether to refuse what would otherwise be repaired or marked unavailable.
+        on_notice: called with a sentence for what was repaired, and what was read in one of several ways.
 
     Returns:
-        The conversations, sorted by name.
+        The conversations, sorted by the names of their files, those of one file in its order.
 
     Raises:
-        InputError: a file cannot be understood.
+        InputError: a file cannot be understood; or, where it is strict, utterances have faults, all of which are told.
     """
-    if not path.is_dir():
-        return [_read_conversation(path, recording)]
-    if recording is not None:
-        raise InputError(f"--recording {recording} is for one conversation, and {path} is a folder: name a file of it")
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in FORMATS)
-    if not files:
-        raise InputError(f"{path} holds no conversation: it should have files that end in {' or '.join(FORMATS)}")
-    for file in files:
-        same = [other.name for other in files if other.stem == file.stem]
-        if len(same) > 1:
-            raise InputError(f"{path} has {' and '.join(same)}: give each conversation a name of its own")
-    return [_read_conversation(file, None) for file in files]
+    notices: list[str] = []
+    repairs = Repairs()
+    if path.is_dir():
+        if recording is not None:
+            raise InputError(
+                f"--recording {recording} is for one conversation, and {path} is a folder: name a file of it"
+            )
+        folder = _Folder(path)
+        conversations = [
+            one
+            for file in folder.list_transcripts(notices)
+            for one in _try_reading(folder, file, repairs, notices, strict)
+        ]
+        if not conversations:
+            raise InputError(f"{path} holds no conversation: it should have files that end in {' or '.join(FORMATS)}")
+    else:
+        check_recording(recording)
+        conversations = _read_file(_Folder(path.parent), path, recording, repairs, notices)
+    for notice in notices:
+        on_notice(notice)
+    repairs.settle(strict, on_notice)
+    return conversations
 
 
 def check_recording(recording: Path | None) -> None:
@@ -53,7 +86,7 @@ def check_recording(recording: Path | None) -> None:
 
 
 class Transcript:
-    """Reads the utterances of one conversation in order, and checks that each may follow those before it.
+    """Reads the utterances of a conversation that goes on, one by one.
 
     Args:
         recording: the recording of the whole conversation, if there is one.
@@ -64,71 +97,30 @@ class Transcript:
         self._recording = recording
         self._folder = folder
         self._where: dict[str, str] = {}  # By id.
-        self._latest: Utterance | None = None  # Of those with times.
-        self._latest_of: dict[str, Utterance] = {}  # By speaker.
 
-    def read(self, row: Row) -> Utterance:
+    def read(self, row: Row, repairs: Repairs) -> Utterance:
         """Reads the next utterance.
 
         Args:
             row: its row in the transcript.
+            repairs: gets what was repaired.
 
         Returns:
             The utterance.
 
         Raises:
-            InputError: a value is missing, cannot be understood, or contradicts an earlier utterance.
+            InputError: its id is that of an earlier utterance.
         """
-        text = row.values
-        id_ = text["id"] or f"{len(self._where):03d}"
-        where = f"{row.where}, utterance {id_}"
+        id_ = row.values["id"] or f"{len(self._where):03d}"
         if id_ in self._where:
             raise InputError(f"{row.where}: the id {id_!r} is that of {self._where[id_]} too: give each its own")
-        if not text["speaker"]:
-            raise InputError(f"{where}: the speaker is empty: name one, such as A; all that counts is who is the same")
-        start, end = _read_times(text, where)
-        clip = self._find_clip(text["clip"], start, end, where)
-        if not text["text"] and clip is None:
-            raise InputError(f"{where}: there is neither text nor audio: give one of them, or leave the utterance out")
-        utterance = Utterance(
-            id=id_,
-            speaker=text["speaker"],
-            text=text["text"],
-            label=text["label"],
-            start=start,
-            end=end,
-            clip=clip,
-            where=where,
-        )
-        self._check_order(utterance)
+        utterance = _make_utterance(row, id_, repairs)
+        if utterance.start is not None and utterance.end is None:
+            repairs.add("open", utterance.where, "it has a start or an end, and not both: give both, or none")
+            utterance = utterance._replace(start=None)
+        (utterance,) = _find_clips([utterance], [row.values["clip"]], self._recording, self._folder, repairs)
         self._where[id_] = row.where
         return utterance
-
-    def _find_clip(self, name: str, start: float | None, end: float | None, where: str) -> Clip | None:
-        if name:
-            return Clip(self._folder / name)
-        if self._recording is None:
-            return None
-        if start is None:
-            raise InputError(f"{where}: it has no start and end, so it cannot be found in {self._recording}: give both")
-        return Clip(self._recording, start, end)
-
-    def _check_order(self, utterance: Utterance) -> None:
-        """Checks the times: different speakers may overlap, but the rows are in the order of their starts."""
-        if utterance.start is None or utterance.end is None:
-            return
-        before, same = self._latest, self._latest_of.get(utterance.speaker)
-        if before is not None and before.start is not None and utterance.start < before.start:
-            raise InputError(
-                f"{utterance.where}: it starts at {utterance.start:g} s, before utterance {before.id} above it, at"
-                f" {before.start:g} s: sort the utterances by their start"
-            )
-        if same is not None and same.end is not None and utterance.start < same.end:
-            raise InputError(
-                f"{utterance.where}: it overlaps utterance {same.id}, by the same speaker, which ends at"
-                f" {same.end:g} s: utterances of one speaker must not overlap; correct the times"
-            )
-        self._latest = self._latest_of[utterance.speaker] = utterance
 
 
 def to_corpus(conversations: Sequence[Dialogue], label_names: Sequence[str], name: str = "") -> Corpus:
@@ -156,32 +148,238 @@ def to_corpus(conversations: Sequence[Dialogue], label_names: Sequence[str], nam
     return Corpus.from_dialogues(name or conversations[0].name, dialogues, label_names)
 
 
-def _read_conversation(path: Path, recording: Path | None) -> Dialogue:
-    rows = read_rows(path)
-    check_recording(recording)
-    if recording is None and not any(row.values["clip"] for row in rows):
-        candidates = (path.with_suffix(suffix) for suffix in RECORDINGS)
-        recording = next((file for file in candidates if file.is_file()), None)
-    transcript = Transcript(recording, path.parent)
-    return Dialogue(name=path.stem, utterances=[transcript.read(row) for row in rows])
+class _Folder:
+    """The files of a folder, listed once: by their names without suffix, in any case."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files: dict[str, list[Path]] = {}
+        for file in sorted(path.iterdir()) if path.is_dir() else ():
+            self._files.setdefault(file.stem.casefold(), []).append(file)
 
-def _read_times(text: dict[str, str], where: str) -> tuple[float | None, float | None]:
-    start, end = (_read_seconds(text[name], name, where) for name in ("start", "end"))
-    if (start is None) != (end is None):
-        raise InputError(f"{where}: it has a start or an end, and not both: give both, or none")
-    if start is not None and end is not None and end <= start:
-        raise InputError(f"{where}: it ends at {end:g} s and starts at {start:g} s: an utterance ends after its start")
-    return start, end
+    def list_transcripts(self, notices: list[str]) -> list[Path]:
+        """Returns one transcript per name.
 
+        Raises:
+            InputError: there are several tables of one name.
+        """
+        chosen = []
+        for files in self._files.values():
+            found = [file for file in files if file.suffix.lower() in FORMATS and file.is_file()]
+            if len(found) > 1:  # The speakers of another file.
+                found = [file for file in found if file.suffix.lower() != RTTM]
+            if len(found) > 1:
+                if not all(file.suffix.lower() in WHISPER for file in found):
+                    both = " and ".join(file.name for file in found)
+                    raise InputError(f"{self.path} has {both}: give each conversation a name of its own")
+                found.sort(key=lambda file: WHISPER.index(file.suffix.lower()))
+                others = ", ".join(file.name for file in found[1:])
+                notices.append(f"{found[0]} is read, and not {others} of the same name.")
+            chosen += found[:1]
+        return sorted(chosen)
 
-def _read_seconds(text: str, name: str, where: str) -> float | None:
-    if not text:
+    def find_recording(self, name: str) -> Path | None:
+        """Returns the recording of a name; that of talk.en and talk.wav is talk's too."""
+        for stem in (name, name.rpartition(".")[0]):
+            files = [file for file in self._files.get(stem.casefold(), ()) if file.suffix.lower() in RECORDINGS]
+            files = [file for file in files if file.is_file()]
+            if files:
+                return min(files, key=lambda file: RECORDINGS.index(file.suffix.lower()))
         return None
+
+    def find_segments(self, name: str) -> Path | None:
+        """Returns the RTTM file of a name."""
+        return next((file for file in self._files.get(name.casefold(), ()) if file.suffix.lower() == RTTM), None)
+
+    def find_text(self, segments: Path) -> Path | None:
+        """Returns the transcript that an RTTM file belongs to."""
+        files = [file for file in self._files.get(segments.stem.casefold(), ()) if file.suffix.lower() in FORMATS]
+        return next((file for file in files if file.suffix.lower() != RTTM), None)
+
+
+def _try_reading(folder: _Folder, file: Path, repairs: Repairs, notices: list[str], strict: bool) -> list[Dialogue]:
+    """Reads a file of a folder; one that may be something else, and cannot be understood, is left out."""
     try:
-        seconds = float(text)
+        return _read_file(folder, file, None, repairs, notices)
+    except InputError as error:
+        if strict or file.suffix.lower() not in MAYBE:
+            raise
+        notices.append(f"{file} is left out, as it is no transcript: {error}")
+        return []
+
+
+def _read_file(
+    folder: _Folder, path: Path, recording: Path | None, repairs: Repairs, notices: list[str]
+) -> list[Dialogue]:
+    if path.suffix.lower() == RTTM:
+        path = folder.find_text(path) or path
+    rows = read_rows(path, notices, folder.find_segments(path.stem))
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.values["dialogue"], []).append(row)
+    if len(groups) > 1 and recording is not None:
+        raise InputError(
+            f"--recording {recording} is for one conversation, and {path} holds {len(groups)}: leave it out"
+        )
+    conversations = []
+    for dialogue, own in groups.items():
+        name = f"{path.stem}_{dialogue}" if len(groups) > 1 else path.stem
+        found = recording
+        if found is None and not any(row.values["clip"] for row in own):
+            found = folder.find_recording(dialogue if len(groups) > 1 else path.stem)
+        conversations.append(Dialogue(name=name, utterances=_read_utterances(own, found, path.parent, repairs)))
+    return conversations
+
+
+def _read_utterances(rows: Sequence[Row], recording: Path | None, folder: Path, repairs: Repairs) -> list[Utterance]:
+    """Returns the utterances of a conversation in order."""
+    ids = _choose_ids(rows, repairs)
+    utterances = [_make_utterance(row, id_, repairs) for row, id_ in zip(rows, ids, strict=True)]
+    names = {utterance.id: row.values["clip"] for utterance, row in zip(utterances, rows, strict=True)}
+    numbers = [int(row.values["id"]) if row.values["id"].isdecimal() else -1 for row in rows]
+    counted = numbers[0] >= 0 and all(after > before for before, after in itertools.pairwise(numbers))
+    utterances = _fill_ends(_sort(utterances, counted, repairs), repairs)
+    _count_overlaps(utterances, repairs)
+    return _find_clips(utterances, [names[utterance.id] for utterance in utterances], recording, folder, repairs)
+
+
+def _choose_ids(rows: Sequence[Row], repairs: Repairs) -> list[str]:
+    """Returns an id per row: its own, or its number."""
+    ids: list[str] = []
+    where: dict[str, str] = {}
+    for number, row in enumerate(rows):
+        id_ = row.values["id"] or f"{number:03d}"
+        if id_ in where:
+            repairs.add("repeated id", row.where, f"the id {id_!r} is that of {where[id_]} too: give each its own")
+        while id_ in where:
+            id_ = f"{id_}_{number:03d}"
+        where[id_] = row.where
+        ids.append(id_)
+    return ids
+
+
+def _make_utterance(row: Row, id_: str, repairs: Repairs) -> Utterance:
+    """Makes an utterance without its clip; times that cannot be used are left out."""
+    values = row.values
+    where = f"{row.where}, utterance {id_}"
+    if not values["speaker"]:
+        repairs.add(
+            "no speaker", where, "the speaker is empty: name one, such as A; all that counts is who is the same"
+        )
+    start, end = (_read_time(values[name], name, where, repairs) for name in ("start", "end"))
+    if start is None and end is not None:
+        repairs.add("no start", where, "it has an end and no start: give both, or none")
+        end = None
+    if start is not None and end is not None and end <= start:
+        detail = f"it ends at {end:g} s and starts at {start:g} s: an utterance ends after its start"
+        repairs.add("empty" if end == start else "backwards", where, detail)
+        start = start if end == start else None
+        end = start
+    return Utterance(
+        id=id_,
+        speaker=values["speaker"] or UNKNOWN,
+        text=values["text"],
+        label=values["label"],
+        start=start,
+        end=end,
+        where=where,
+    )
+
+
+def _read_time(text: str, name: str, where: str, repairs: Repairs) -> float | None:
+    try:
+        seconds = parse_seconds(text)
     except ValueError:
-        seconds = math.nan
-    if not (0 <= seconds < math.inf):
-        raise InputError(f"{where}: its {name} is {text!r}; it should be seconds from the beginning, such as 12.5")
+        seconds = -1.0
+    if seconds is not None and seconds < 0:
+        detail = f"its {name} is {text!r}; it should be seconds from the beginning, such as 12.5"
+        repairs.add("no time", where, detail)
+        return None
     return seconds
+
+
+def _sort(utterances: list[Utterance], counted: bool, repairs: Repairs) -> list[Utterance]:
+    """Sorts utterances by start, unless ids that count up say their order; one without a start stays where it is."""
+    latest, before = -1.0, ""
+    keys = []
+    for utterance in utterances:
+        if utterance.start is not None:
+            if utterance.start < latest:
+                detail = (
+                    f"it starts at {utterance.start:g} s, before utterance {before} above it, at {latest:g} s: sort the"
+                    " utterances by their start"
+                )
+                repairs.add("out of order" if counted else "unsorted", utterance.where, detail)
+            else:
+                latest, before = utterance.start, utterance.id
+        keys.append(utterance.start if utterance.start is not None else keys[-1] if keys else 0.0)
+    if counted:
+        return utterances
+    order = sorted(range(len(utterances)), key=lambda position: keys[position])
+    return [utterances[position] for position in order]
+
+
+def _fill_ends(utterances: list[Utterance], repairs: Repairs) -> list[Utterance]:
+    """Has an utterance with a start and no end last until the next one that starts later."""
+    filled = list(utterances)
+    following: float | None = None
+    for position in reversed(range(len(filled))):
+        utterance = filled[position]
+        if utterance.start is None:
+            continue
+        if utterance.end is None:
+            repairs.add("no end", utterance.where, "it has a start or an end, and not both: give both, or none")
+            if following is not None and following > utterance.start:
+                filled[position] = utterance._replace(end=following)
+        following = utterance.start
+    return filled
+
+
+def _count_overlaps(utterances: Sequence[Utterance], repairs: Repairs) -> None:
+    """Counts utterances that begin while the same speaker still speaks; different speakers may well overlap."""
+    last_of: dict[str, Utterance] = {}
+    for utterance in utterances:
+        if utterance.start is None or utterance.end is None or utterance.end == utterance.start:
+            continue
+        same = last_of.get(utterance.speaker)
+        known = same is not None and utterance.speaker != UNKNOWN
+        if known and same.start <= utterance.start < same.end:  # type: ignore[union-attr, operator]
+            detail = (
+                f"it overlaps utterance {same.id}, by the same speaker, which ends at {same.end:g} s: utterances of"
+                " one speaker must not overlap; correct the times"
+            )
+            repairs.add("overlap", utterance.where, detail)
+        if same is None or same.end is None or utterance.end > same.end:
+            last_of[utterance.speaker] = utterance
+
+
+def _find_clips(
+    utterances: Sequence[Utterance], names: Sequence[str], recording: Path | None, folder: Path, repairs: Repairs
+) -> list[Utterance]:
+    """Gives utterances their clips: files of their own, stretches of a file that several name, or of the recording."""
+    # A file that several utterances name, with times, is their recording.
+    counts = Counter(names)
+    shared = {
+        name
+        for name, utterance in zip(names, utterances, strict=True)
+        if name and counts[name] > 1 and utterance.start is not None
+    }
+    placed = []
+    for utterance, name in zip(utterances, names, strict=True):
+        start, end = utterance.start, utterance.end
+        clip = None
+        if name and name not in shared:
+            clip = Clip(folder / name)
+        elif name or recording is not None:
+            path = folder / name if name else recording
+            assert path is not None
+            if start is None:
+                detail = f"it has no start and end, so it cannot be found in {path}: give both"
+                repairs.add("untimed", utterance.where, detail)
+            elif end is None or end > start:
+                clip = Clip(path, start, end)
+        if not utterance.text and clip is None:
+            detail = "there is neither text nor audio: give one of them, or leave the utterance out"
+            repairs.add("no text", utterance.where, detail)
+        placed.append(utterance._replace(clip=clip))
+    return placed

@@ -10,10 +10,12 @@ import numpy as np
 
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
+from macsgr_jax.data.labels import inspect_labels, leave_out_labels, merge_labels, unify_case
 from macsgr_jax.data.sources import READERS
 from macsgr_jax.data.sources.build import ImportedCorpus
 from macsgr_jax.errors import InputError
-from macsgr_jax.features.audio_io import check_inside
+from macsgr_jax.features.audio_io import check_inside, fit_clips
+from macsgr_jax.features.channels import AUTO, assign_channels
 from macsgr_jax.features.registry import TEXT_LSA, TEXT_SENTENCE, add_features, check_names
 from macsgr_jax.files import write_atomically
 
@@ -28,8 +30,14 @@ def import_corpus(
     features: Sequence[str] = (),
     sentence_model: str = SENTENCE_MODEL,
     labels: Sequence[str] = (),
+    thresholds: Sequence[float] = (),
     sequences: Mapping[str, Path] | None = None,
     folds: Path | None = None,
+    target: str = "",
+    merges: Mapping[str, Sequence[str]] | None = None,
+    ignored_labels: Sequence[str] = (),
+    channels: str | Mapping[str, int] = AUTO,
+    strict: bool = False,
     jobs: int = 0,
     on_clip: Callable[[int], None] = lambda clips: None,
 ) -> Corpus:
@@ -41,9 +49,15 @@ def import_corpus(
         out: the .npz file to write, replaced if it is there.
         features: the feature sets to extract, of `registry.NAMES`; by default text_lsa if the source has no features.
         sentence_model: the sentence-transformers model of text_sentence, a name or a folder.
-        labels: for `pickle`, the emotions in the order of their numbers; known for 4, 6 and 7.
+        labels: for `pickle`, the emotions in the order of their numbers; known for the usual files of IEMOCAP and MELD.
+        thresholds: for `pickle`, the ascending numbers that divide labels on a scale into classes.
         sequences: for `cmu`, feature set -> .csd file.
         folds: for `cmu`, a file with the videos of each split.
+        target: for `cmu`, sentiment or emotion.
+        merges: emotion -> labels that become it, in any case.
+        ignored_labels: labels whose utterances are left out, in any case.
+        channels: how recordings of several channels are read, as in `channels.assign_channels`.
+        strict: whether to refuse what would otherwise be repaired or marked unavailable.
         jobs: the number of clips to process at once; 0 takes one per CPU core.
         on_clip: called after each clip with the number of all clips.
 
@@ -57,7 +71,17 @@ def import_corpus(
     if out.suffix != ".npz":
         raise InputError(f"{out} should end in .npz")
     check_names(features)
-    imported = read_source(kind, source, labels=tuple(labels), sequences=dict(sequences or {}), folds=folds)
+    imported = read_source(
+        kind,
+        source,
+        labels=tuple(labels),
+        thresholds=tuple(thresholds),
+        sequences=dict(sequences or {}),
+        folds=folds,
+        target=target,
+        strict=strict,
+    )
+    imported = _tidy_labels(imported, merges or {}, ignored_labels)
     corpus, clips = imported.corpus, imported.clips
     names = list(features) or ([] if corpus.features else [TEXT_LSA])
     if any(name.startswith("audio_") for name in names):
@@ -65,7 +89,13 @@ def import_corpus(
         if find_clips is not None:
             corpus, clips = find_clips(corpus, source)
         if clips:
-            check_inside(clips, imported.where or corpus.utterance_ids)
+            if strict:
+                check_inside(clips, imported.where or corpus.utterance_ids)
+            fitted = fit_clips(clips)
+            speakers = [corpus.speaker_names[code] for code in corpus.speakers]
+            assigned = assign_channels(fitted.clips, speakers, channels)
+            clips = tuple(assigned.clips)
+            corpus = dataclasses.replace(corpus, notices=(*corpus.notices, *fitted.notices, *assigned.notices))
     corpus = add_features(
         corpus,
         clips,
@@ -76,6 +106,27 @@ def import_corpus(
     )
     saved = _write_checked(corpus, out, imported.extra_arrays)
     return dataclasses.replace(saved, notices=corpus.notices)
+
+
+def _tidy_labels(
+    imported: ImportedCorpus, merges: Mapping[str, Sequence[str]], ignored_labels: Sequence[str]
+) -> ImportedCorpus:
+    """Merges and leaves out labels, and adds notices about those that remain."""
+    corpus = merge_labels(unify_case(imported.corpus), merges)
+    count = corpus.num_utterances
+    corpus, rows = leave_out_labels(corpus, ignored_labels)
+    corpus = dataclasses.replace(corpus, notices=(*corpus.notices, *inspect_labels(corpus)))
+    if len(rows) == count:
+        return imported._replace(corpus=corpus)
+    return ImportedCorpus(
+        corpus,
+        clips=tuple(imported.clips[row] for row in rows) if imported.clips else (),
+        where=tuple(imported.where[row] for row in rows) if imported.where else (),
+        extra_arrays={
+            name: array[rows] if array.ndim and len(array) == count else array
+            for name, array in imported.extra_arrays.items()
+        },
+    )
 
 
 def read_source(kind: str, source: Path, **options: Any) -> ImportedCorpus:

@@ -10,7 +10,18 @@ from macsgr_jax.errors import InputError
 from macsgr_jax.extras import require
 
 KIND = "words"  # As corpora and checkpoints of earlier versions have it.
-SETTINGS = {"ngrams": [1, 2], "sublinear_tf": True}
+# Scripts without spaces between words: Thai, Lao, Myanmar, Khmer, Chinese and Japanese.
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+    "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+TOKENS = {
+    # As extractors were fitted that do not say so: a sentence of such a script is one word.
+    "words": r"(?u)\b\w\w+\b",
+    # Each letter of such a script is a word, and each pair of neighbours a pair of words.
+    "words and unspaced characters": rf"(?u)[{UNSPACED}]|(?:(?![{UNSPACED}])\w){{2,}}",
+}
+SETTINGS: dict[str, Any] = {"ngrams": [1, 2], "sublinear_tf": True, "tokens": "words and unspaced characters"}
 # In the usual corpora, this covers every term that occurs twice; with 300 columns it takes 24 MB.
 MAX_TERMS = 20_000
 
@@ -32,7 +43,7 @@ def fit_tfidf(texts: Sequence[str], columns: int = 300, seed: int = 0) -> Extrac
     Reference:
         Deerwester et al., Indexing by Latent Semantic Analysis, 1990.
     """
-    vectorizer = _make_vectorizer()
+    vectorizer = _make_vectorizer(SETTINGS["tokens"])
     try:
         counts = vectorizer.fit_transform(texts)
     except ValueError:
@@ -63,9 +74,14 @@ def apply_tfidf(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray,
         f32[U, D], and bool[U], whether the text has a known word.
 
     Raises:
-        InputError: scikit-learn is not installed.
+        InputError: scikit-learn is not installed, or the texts were divided into words in a way that is not known here.
     """
-    vectorizer = _make_vectorizer(extractor.arrays["terms"].tolist())
+    tokens = str(extractor.description.get("tokens", "words"))
+    if tokens not in TOKENS:
+        raise InputError(
+            f"word features were made of {tokens!r}, which this version of macsgr_jax does not know: update it"
+        )
+    vectorizer = _make_vectorizer(tokens, extractor.arrays["terms"].tolist())
     vectorizer.idf_ = extractor.arrays["rarity"]
     counts = vectorizer.transform(texts)
     known = np.asarray(counts.getnnz(axis=1) > 0)
@@ -73,9 +89,10 @@ def apply_tfidf(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray,
     return np.where(known[:, None], values, np.float32(0)), known
 
 
-def _make_vectorizer(terms: list[str] | None = None) -> Any:
+def _make_vectorizer(tokens: str, terms: list[str] | None = None) -> Any:
     return require("sklearn.feature_extraction.text", "text").TfidfVectorizer(
-        ngram_range=tuple(SETTINGS["ngrams"]),  # type: ignore[arg-type]
+        token_pattern=TOKENS[tokens],
+        ngram_range=tuple(SETTINGS["ngrams"]),
         sublinear_tf=SETTINGS["sublinear_tf"],
         max_features=MAX_TERMS,
         vocabulary=terms,

@@ -1,7 +1,9 @@
 """Predicts the emotions of new conversations with the networks of a run: from transcripts to records in JSON."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import difflib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,10 +11,12 @@ import numpy as np
 
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
+from macsgr_jax.data.repairs import Repairs
 from macsgr_jax.data.transcript import Transcript, check_recording, to_corpus
-from macsgr_jax.data.transcripts.row import Row
+from macsgr_jax.data.transcripts.json_lines import parse_json_row
 from macsgr_jax.errors import InputError
-from macsgr_jax.features.audio_io import check_inside
+from macsgr_jax.features.audio_io import check_inside, fit_clips
+from macsgr_jax.features.channels import AUTO, MIX, assign_channels
 from macsgr_jax.features.opensmile import SETS
 from macsgr_jax.features.registry import apply_extractors
 from macsgr_jax.inference.predictor import Link, Prediction
@@ -39,7 +43,10 @@ def predict_conversations(
     conversations: Sequence[Dialogue],
     *,
     jobs: int = 1,
+    channels: str | Mapping[str, int] = AUTO,
+    strict: bool = False,
     on_utterance: Callable[[], None] = lambda: None,
+    on_notice: Callable[[str], None] = lambda text: None,
 ) -> Iterator[PredictedConversation]:
     """Predicts the emotion of every utterance of some conversations.
 
@@ -47,16 +54,34 @@ def predict_conversations(
         model: the networks, of `load.load_model`.
         conversations: the conversations, of `data.transcript.read_conversations`.
         jobs: the number of audio clips whose features are extracted in parallel.
+        channels: how recordings of several channels are read, as in `channels.assign_channels`.
+        strict: whether to refuse utterances that lie outside their recordings, and labels that the networks do not
+            know.
         on_utterance: called after each utterance whose features are extracted.
+        on_notice: called with a sentence about labels that the networks do not know.
 
     Yields:
-        The predictions for each conversation, once all conversations were checked.
+        The predictions for each conversation.
 
     Raises:
-        InputError: an utterance lies outside its recording, or its label is unknown to the networks.
+        InputError: it is strict, and there are such utterances or labels, all of which are told.
     """
-    check_utterances(model, list_utterances(conversations))
+    utterances = list_utterances(conversations)
+    labels = match_labels(model.label_names, utterances, strict)
+    for notice in labels.notices:
+        on_notice(notice)
+    hears = any(name in SETS for name in model.extractors)
+    if hears and strict:
+        check_inside([utterance.clip for utterance in utterances], [utterance.where for utterance in utterances])
     for conversation in conversations:
+        conversation = conversation._replace(
+            utterances=[
+                utterance._replace(label=labels.known.get(utterance.label, "")) for utterance in conversation.utterances
+            ]
+        )
+        audio_notices: tuple[str, ...] = ()
+        if hears:
+            conversation, audio_notices = _place_clips(conversation, channels)
         corpus = extract_features(model, conversation, jobs, on_utterance)
         turns = standardize_turns(model, corpus)
         ids = [utterance.id for utterance in conversation.utterances]
@@ -66,28 +91,33 @@ def predict_conversations(
                 zip(conversation.utterances, model.predictor.predict(turns), strict=True)
             )
         ]
-        yield PredictedConversation(conversation.name, records, corpus.notices)
+        yield PredictedConversation(conversation.name, records, (*audio_notices, *corpus.notices))
 
 
 def predict_stream(
     model: Model,
-    rows: Iterable[Row],
+    lines: Iterable[bytes],
     recording: Path | None = None,
+    channels: str | Mapping[str, int] = AUTO,
+    strict: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
 ) -> Iterator[dict[str, Any]]:
     """Predicts each utterance of a conversation that goes on, before the next one is read.
 
     Args:
         model: causal networks.
-        rows: the utterances as they come.
+        lines: JSON Lines as they come, one utterance each; empty ones are skipped.
         recording: the audio or video of the conversation, if there is one.
-        on_notice: called with a sentence where the audio of an utterance cannot be used.
+        channels: MIX, a channel per speaker, or AUTO, which mixes here, where the conversation is not known as a whole.
+        strict: whether a line with faults is answered with an error instead of being repaired.
+        on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
 
     Yields:
-        The record of each utterance.
+        The record of each utterance; or, for a line that cannot be understood, an object of `error`, a sentence, and
+        `line`, its number. The conversation goes on without it.
 
     Raises:
-        InputError: the networks see future utterances, or a row cannot be understood.
+        InputError: the networks see future utterances, or there is no such recording.
     """
     if not model.config.model.causal:
         raise InputError(
@@ -98,9 +128,15 @@ def predict_stream(
     predictor = StreamingPredictor(model.predictor)
     ids: list[str] = []
     speakers: dict[str, int] = {}
-    for row in rows:
-        utterance = transcript.read(row)
-        check_utterances(model, [utterance])
+    for number, line in enumerate(lines, 1):
+        where = f"standard input: line {number}"
+        if not line.strip():
+            continue
+        try:
+            utterance = _read_line(model, transcript, line, where, channels, strict, on_notice)
+        except InputError as error:
+            yield {"error": str(error), "line": number}
+            continue
         conversation = Dialogue("follow", (utterance,))
         corpus = extract_features(model, conversation, jobs=1)
         for notice in corpus.notices if utterance.clip else ():  # Audio that was given, and cannot be used.
@@ -112,18 +148,92 @@ def predict_stream(
         yield describe_prediction(model, conversation.name, utterance, prediction, ids, _available(one.available, 0))
 
 
-def check_utterances(model: Model, utterances: Sequence[Utterance]) -> None:
-    """Checks that utterances lie inside their recordings, and that their labels are known to the networks.
+def _read_line(
+    model: Model,
+    transcript: Transcript,
+    line: bytes,
+    where: str,
+    channels: str | Mapping[str, int],
+    strict: bool,
+    on_notice: Callable[[str], None],
+) -> Utterance:
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{where} is not UTF-8 text: write it as UTF-8") from None
+    repairs = Repairs()
+    utterance = transcript.read(parse_json_row(text, where), repairs)
+    labels = match_labels(model.label_names, [utterance], strict)
+    notices = list(labels.notices)
+    repairs.settle(strict, notices.append)
+    utterance = utterance._replace(label=labels.known.get(utterance.label, ""))
+    if any(name in SETS for name in model.extractors) and utterance.clip is not None:
+        named = (
+            {}
+            if isinstance(channels, str)
+            else {name: channels[name] for name in channels if name == utterance.speaker}
+        )
+        conversation, audio_notices = _place_clips(Dialogue("follow", [utterance]), named or MIX)
+        utterance = conversation.utterances[0]
+        notices += audio_notices
+    for notice in notices:
+        on_notice(f"utterance {utterance.id}: {notice}")
+    return utterance
+
+
+class MatchedLabels(NamedTuple):
+    """The labels of utterances as the networks call them.
+
+    Attributes:
+        known: label of the transcript -> emotion of the networks, those that they know.
+        notices: a sentence about the others.
+    """
+
+    known: dict[str, str]
+    notices: tuple[str, ...]
+
+
+def match_labels(label_names: Sequence[str], utterances: Sequence[Utterance], strict: bool = False) -> MatchedLabels:
+    """Finds the emotions that labels mean, whatever their case.
+
+    Args:
+        label_names: the emotions of the networks.
+        utterances: the utterances, whose labels may be empty.
+        strict: whether labels that are not among them are refused.
+
+    Returns:
+        The labels that are known.
 
     Raises:
-        InputError: one does not, or a recording cannot be read.
+        InputError: it is strict, and there are others, all of which are told.
     """
-    for utterance in utterances:
-        if utterance.label and utterance.label not in model.label_names:
-            known = ", ".join(model.label_names)
-            raise InputError(f"{utterance.where}: its label is {utterance.label!r}, none of {known}")
-    if any(name in SETS for name in model.extractors):
-        check_inside([utterance.clip for utterance in utterances], [utterance.where for utterance in utterances])
+    plain = {name.casefold(): name for name in label_names} | {name: name for name in label_names}
+    counts = Counter(utterance.label for utterance in utterances if utterance.label)
+    known = {label: plain.get(label, plain.get(label.casefold(), "")) for label in counts}
+    others = [label for label, name in known.items() if not name]
+    notices: tuple[str, ...] = ()
+    if others:
+        first = next(utterance for utterance in utterances if utterance.label in others)
+        told = ", ".join(f"{counts[label]} {label}{_suggest(label, label_names)}" for label in others)
+        sentence = f"labels that are none of the network's {', '.join(label_names)}: {told}"
+        if strict:
+            raise InputError(f"{first.where}: {sentence}; correct them, or leave them out")
+        notices = (f"{sentence} (first: {first.where}); these utterances are predicted and not scored.",)
+    return MatchedLabels({label: name for label, name in known.items() if name}, notices)
+
+
+def _suggest(label: str, label_names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(label.casefold(), label_names, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _place_clips(conversation: Dialogue, channels: str | Mapping[str, int]) -> tuple[Dialogue, tuple[str, ...]]:
+    """Cuts clips at the end of their recordings, and chooses their channels; also returns what is to be told."""
+    utterances = conversation.utterances
+    fitted = fit_clips([utterance.clip for utterance in utterances])
+    assigned = assign_channels(fitted.clips, [utterance.speaker for utterance in utterances], channels)
+    placed = [utterance._replace(clip=clip) for utterance, clip in zip(utterances, assigned.clips, strict=True)]
+    return conversation._replace(utterances=placed), (*fitted.notices, *assigned.notices)
 
 
 def extract_features(

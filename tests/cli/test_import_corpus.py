@@ -60,6 +60,34 @@ def test_own_conversations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "train: 2 dialogues of 6 utterances" in capsys.readouterr().out
 
 
+def test_labels_are_looked_at_merged_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Spellings that differ in case are one emotion; the rest is told, and changed only where asked."""
+    folder = write_conversations(tmp_path / "mine", sound=False)
+    for split, name, old, new in (
+        ("train", "a", "calm", "Calm"),
+        ("train", "b", "calm", "0.33"),
+        ("test", "c", "sad", "sadd"),
+    ):
+        path = folder / split / f"{name}.csv"
+        path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    assert run("conversations", folder, tmp_path / "told.npz") == 0
+    printed = capsys.readouterr().out
+    assert "train: 2 dialogues of 6 utterances: 1 0.33, 1 calm, 4 sad, 0 sadd" in printed
+    assert "note: Labels that differ in case alone are one emotion: Calm as calm." in printed
+    assert "note: The split train has no utterance with the label sadd." in printed
+    assert "note: Labels that are numbers: 0.33." in printed
+    assert "note: Labels that look like one emotion: sad and sadd." in printed
+    options = ("--merge-labels", "sad=sadd", "--ignore-labels", "0.33")
+    assert run("conversations", folder, tmp_path / "tidy.npz", *options) == 0
+    printed = capsys.readouterr().out
+    assert "train: 2 dialogues of 5 utterances: 1 calm, 4 sad" in printed and "look like one emotion" not in printed
+    assert load_corpus(tmp_path / "tidy.npz").label_names == ("calm", "sad")
+    assert run("conversations", folder, tmp_path / "x.npz", "--merge-labels", "sad") == 2
+    assert "--merge-labels sad: give an emotion and the labels that become it, as happy" in capsys.readouterr().err
+    assert run("conversations", folder, tmp_path / "x.npz", "--threshold", "0") == 2
+    assert "thresholds is for pickle, not for conversations" in capsys.readouterr().err
+
+
 def forget_label(folder: Path) -> None:
     path = folder / "train" / "b.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("calm", ""), encoding="utf-8")
@@ -85,7 +113,7 @@ def no_test(folder: Path) -> None:
         (no_test, (), "has no folder test"),
         (
             cut_recording,
-            ("--features", "audio_egemaps"),
+            ("--features", "audio_egemaps", "--strict"),
             r"c\.csv: row 3, utterance 001: it ends at 1\.50 s, but .*c\.wav is 1\.00 s long",
         ),
         (lambda _: None, ("--features", "text_bert"), "there is no feature set 'text_bert' to make"),

@@ -5,6 +5,8 @@ import dataclasses
 import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,12 +202,16 @@ def describe_speech(**settings: str) -> dict[str, np.ndarray]:
 
 BAD: dict[str, tuple[Spoil, str]] = {
     "late": (
-        lambda model, folder: [str(write_table(folder / "talk.csv", SAID, (*TIMES[:5], (2.8, 9))))],
+        lambda model, folder: [str(write_table(folder / "talk.csv", SAID, (*TIMES[:5], (2.8, 9)))), "--strict"],
         "talk.csv: row 7, utterance 005: it ends at 9.00 s, but",
     ),
     "label": (
-        lambda model, folder: [str(folder / "talk.csv"), *change_description(model, folder, '"glad"', '"jolly"')],
-        "row 2, utterance 000: its label is 'glad', none of calm, jolly, sad",
+        lambda model, folder: [
+            str(folder / "talk.csv"),
+            "--strict",
+            *change_description(model, folder, '"glad"', '"jolly"'),
+        ],
+        "row 2, utterance 000: labels that are none of the network's calm, jolly, sad: 1 glad",
     ),
     "no model": (
         lambda model, folder: [str(folder / "talk.csv"), "--model", "/gone"],
@@ -213,7 +219,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
     ),
     "another version": (
         lambda model, folder: [str(folder / "talk.csv"), *change_description(model, folder, '"max_hops"', '"hops"')],
-        "was trained by version 0.2.0 of macsgr_jax",
+        "was trained by version 0.2.0 of macsgr_jax (the stored configuration does not fit",
     ),
     "other weights": (
         lambda model, folder: [
@@ -250,6 +256,14 @@ BAD: dict[str, tuple[Spoil, str]] = {
         lambda model, folder: [str(folder / "talk.csv"), "--out", str(folder / "gone" / "said.jsonl")],
         "said.jsonl cannot be written: there is no folder",
     ),
+    "ending": (
+        lambda model, folder: [str(folder / "talk.csv"), "--out", str(folder / "said.txt")],
+        "said.txt should end in .jsonl, .csv, .html or .parquet, which decides its form",
+    ),
+    "channels": (
+        lambda model, folder: [str(folder / "talk.csv"), "--channels", "Ann"],
+        "--channels Ann: give auto, mix, speaker, or each speaker's channel",
+    ),
     "both": (lambda model, folder: [str(folder / "talk.csv"), "--follow"], "give one of them: a conversation, or"),
     "neither": (lambda model, folder: [], "give one of them: a conversation, or"),
 }
@@ -277,40 +291,107 @@ def test_a_network_that_looks_ahead_cannot_follow(model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "options", "message"),
+    ("bad", "message"),
     [
-        ('{"speaker": "A", "text": "rain"}\nrain\n', (), "standard input: line 2 is not JSON"),
-        ('{"speaker": "A", "text": "Gr\xfc\xdfe"}\n', (), "standard input: line 1 is not UTF-8 text"),
-        (
-            2 * '{"id": "x", "speaker": "A", "text": "rain"}\n',
-            (),
-            "line 2: the id 'x' is that of",
-        ),
-        ("", ("--recording", "/gone.wav"), "the recording /gone.wav does not exist"),
-        (
-            '{"speaker": "A", "start": 90, "end": 91}\n',
-            ("--recording", "talk.wav"),
-            "standard input: line 1, utterance 000: it ends at 91.00 s, but talk.wav is",
-        ),
-        ("", ("--out", "said.jsonl"), "--out is not for --follow"),
+        ("rain", "standard input: line 2 is not JSON"),
+        ('{"speaker": "A", "text": "Gr\xfc\xdfe"}', "standard input: line 2 is not UTF-8 text"),
+        ('{"id": "000", "speaker": "A", "text": "rain"}', "line 2: the id '000' is that of standard input: line 1 too"),
+        ("[1]", "standard input: line 2 is not a JSON object"),
     ],
 )
-def test_a_line_that_cannot_be_understood_ends_the_following(
-    lines: str,
+def test_a_line_that_cannot_be_understood_is_answered_with_an_error(
+    bad: str, message: str, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The conversation goes on as if the line had not been there."""
+    good = ['{"speaker": "A", "text": "rain", "confidence": 1}', '{"speaker": "B", "text": "we waited"}']
+    say(monkeypatch, "\n".join(good))
+    assert predict("--follow", "--model", model, "--seed", 0) == 0
+    wanted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    say(monkeypatch, "\n".join([good[0], bad, "", good[1]]), "latin-1")
+    assert predict("--follow", "--model", model, "--seed", 0) == 0
+    first, error, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (first, second) == tuple(wanted)
+    assert set(error) == {"error", "line"} and error["line"] == 2 and message in error["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--recording", "/gone.wav"), "the recording /gone.wav does not exist"),
+        (("--out", "said.jsonl"), "--out is not for --follow"),
+    ],
+)
+def test_options_that_do_not_fit_following(
     options: tuple[str, ...],
     message: str,
     model: Path,
-    talk: Path,
-    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    say(monkeypatch, lines, "latin-1")
+    say(monkeypatch, "")
     assert predict("--follow", "--model", model, *options) == 2
     printed = capsys.readouterr()
-    assert printed.err.count("error: ") == 1 and message in printed.err
-    assert len(printed.out.splitlines()) == (1 if "line 2" in message else 0)
+    assert printed.err.count("error: ") == 1 and message in printed.err and not printed.out
+
+
+def test_following_repairs_what_it_can_and_says_so(
+    model: Path, talk: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ('{"speaker": "A", "start": 90, "end": 91, "label": "angry"}', '{"text": "rain", "start": 1, "end": 1}')
+    say(monkeypatch, "\n".join(lines))
+    arguments = ("--follow", "--model", model, "--recording", talk.with_suffix(".wav"), "--seed", 0)
+    assert predict(*arguments) == 0
+    printed = capsys.readouterr()
+    records = [json.loads(line) for line in printed.out.splitlines()]
+    assert [record["available"]["audio"] for record in records] == [False, False] and "label" not in records[0]
+    for part in ("and 1 that begin later have no audio", "none of the network's calm, glad, sad: 1 angry"):
+        assert "note: utterance 000: " in printed.err and part in printed.err
+    assert "1 without a speaker" in printed.err and "1 with an end at the start" in printed.err
+    say(monkeypatch, "\n".join(lines))
+    assert predict(*arguments, "--strict") == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["line"] for answer in answers] == [1, 2] and answers[1]["error"].startswith("2 faults: ")
+
+
+def test_what_does_not_need_the_audio_is_predicted_without_it(
+    model: Path, talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A transcript that ends late, labels in another spelling, and a video without sound."""
+    write_table(talk, SAID, (*TIMES[:4], (2.3, 3.9), (9, 10)))
+    talk.write_text(talk.read_text(encoding="utf-8").replace("glad", "GLAD"), encoding="utf-8")
+    out = tmp_path / "said.jsonl"
+    assert predict(talk, "--model", model, "--out", out, "--seed", 0) == 0
+    records = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [one["available"]["audio"] for one in records] == [True, True, True, False, True, False]
+    assert records[0]["label"] == "glad"
+    printed = capsys.readouterr().out
+    assert "1 utterances that end later are cut at its end, and 1 that begin later have no audio" in printed
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    talk.with_suffix(".wav").unlink()
+    video = [*["-v", "error", "-f", "lavfi", "-i", "color=size=16x16:duration=1"], str(tmp_path / "talk.MKV")]
+    subprocess.run([ffmpeg.get_ffmpeg_exe(), *video], check=True)
+    assert predict(talk, "--model", model, "--out", out, "--seed", 0, "--overwrite") == 0
+    records = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert not any(one["available"]["audio"] for one in records) and records[0]["available"]["text"]
+    assert "talk.MKV has no sound: give a recording that has; its 6 utterances have no audio" in capsys.readouterr().out
+
+
+def test_each_speaker_of_a_call_is_read_from_their_own_channel(model: Path, tmp_path: Path) -> None:
+    """The predictions are those for the mono recording."""
+    said, times = ("rain came", "nobody", "again", "we waited"), ((0, 0.5), (0.5, 1), (1, 1.5), (1.5, 2))
+    parts = [make_tone(0.5, 100 + 60 * number) for number in range(4)]
+    call = np.zeros((len(np.concatenate(parts)), 2), np.float32)
+    for number, part in enumerate(parts):
+        call[number * len(part) : (number + 1) * len(part), number % 2] = part
+    found = {}
+    for name, samples in (("call", call), ("mono", np.concatenate(parts))):
+        write_sound(tmp_path / f"{name}.wav", samples)
+        write_table(tmp_path / f"{name}.csv", said, times)
+        out = tmp_path / f"{name}.jsonl"
+        assert predict(tmp_path / f"{name}.csv", "--model", model, "--out", out, "--seed", 0) == 0
+        found[name] = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    for one, other in zip(found["call"], found["mono"], strict=True):
+        assert one["probabilities"] == other["probabilities"] and one["available"]["audio"]
 
 
 def test_what_is_said_may_look_like_markup(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -326,3 +407,43 @@ def test_an_old_answer_is_kept_unless_it_may_go(model: Path, talk: Path, tmp_pat
     assert predict(talk, "--model", model, "--out", out) == 2 and out.read_text(encoding="utf-8") == "mine"
     assert predict(talk, "--model", model, "--out", out, "--overwrite") == 0
     assert len(out.read_text(encoding="utf-8").splitlines()) == 6
+
+
+def test_an_output_never_replaces_an_input(model: Path, talk: Path, tmp_path: Path) -> None:
+    """Neither the transcript nor the recording, whatever name leads to it; nor is it read as a conversation later."""
+    before = {path: path.read_bytes() for path in (talk, talk.with_suffix(".wav"))}
+    link = tmp_path / "link.csv"
+    link.symlink_to(talk)
+    for out in (talk, link):
+        assert predict(talk, "--model", model, "--out", out, "--overwrite") == 2
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"speaker": "A", "clip": "clip.csv"}\n', encoding="utf-8")
+    shutil.copy(talk.with_suffix(".wav"), tmp_path / "clip.csv")
+    assert predict(other, "--model", model, "--out", tmp_path / "clip.csv", "--overwrite") == 2
+    folder = tmp_path / "talks"
+    folder.mkdir()
+    shutil.copy(talk, folder)
+    assert predict(folder, "--model", model, "--out", folder / "said.csv") == 2
+    assert {path: path.read_bytes() for path in before} == before and sorted(folder.iterdir()) == [folder / "talk.csv"]
+
+
+def test_the_ending_decides_the_form(model: Path, talk: Path, tmp_path: Path) -> None:
+    arguments = (talk, "--model", model, "--seed", 0, "--samples", 1, "--out")
+    for name in ("said.jsonl", "said.CSV", "said.html"):
+        assert predict(*arguments, tmp_path / name) == 0
+    records = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text(encoding="utf-8").splitlines()]
+    with open(tmp_path / "said.CSV", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["emotion"] for row in rows] == [record["emotion"] for record in records]
+    assert [row["text"] for row in rows] == [record["text"] or "" for record in records]
+    assert [float(row["p_glad"]) for row in rows] == [record["probabilities"]["glad"] for record in records]
+    assert [row["available_audio"] for row in rows] == ["1", "1", "1", "0", "1", "0"] and rows[0]["label"] == "glad"
+    assert "the letter came again" in (tmp_path / "said.html").read_text(encoding="utf-8")
+
+
+def test_parquet_needs_pyarrow(
+    model: Path, talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert predict(talk, "--model", model, "--out", tmp_path / "said.parquet") == 2
+    assert "said.parquet needs the package pyarrow: pip install pyarrow, or write .jsonl" in capsys.readouterr().err

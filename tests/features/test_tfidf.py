@@ -48,3 +48,42 @@ def test_unknown_words_are_not_measured_and_a_file_changes_nothing(tmp_path: Pat
 def test_a_training_split_without_words_is_refused() -> None:
     with pytest.raises(InputError, match="there is no word in the texts of the training split"):
         fit_tfidf(("?", "..."))
+
+
+CHINESE = ("我丢了钥匙", "我找到了钥匙", "今天下雨", "今天很热", "OK 今天下雨")
+
+
+@pytest.mark.parametrize(
+    ("texts", "query", "nearest"),
+    [
+        (CHINESE, "钥匙丢了", 0),
+        (("鍵をなくした", "雨が降っている"), "鍵はどこ", 0),
+        (("ฉันทำกุญแจหาย", "วันนี้ฝนตก"), "กุญแจอยู่ไหน", 0),
+    ],
+)
+def test_scripts_without_spaces_are_divided_into_characters(texts: tuple[str, ...], query: str, nearest: int) -> None:
+    """Otherwise a sentence is one word, which no other sentence has."""
+    fitted = fit_tfidf(texts, columns=10)
+    known, there = apply_tfidf(fitted, texts)
+    asked, found = apply_tfidf(fitted, [query])
+    assert there.all() and found.all() and int(np.argmax(known @ asked[0])) == nearest
+
+
+def test_other_scripts_are_divided_as_before() -> None:
+    texts = ("Well, I don't know_it", "a b cd", "Größe über naïve", "Привет, как дела")
+    old = fit_tfidf(texts)
+    plain = sorted({*old.arrays["terms"].tolist()})
+    pairs = {"well don", "don know_it", "größe über", "über naïve", "привет как", "как дела"}
+    assert set(plain) == pairs | {*["well", "don", "know_it", "cd", "größe", "über", "naïve", "привет", "как", "дела"]}
+    assert {"今", "今 天", "ok"} <= set(fit_tfidf(CHINESE).arrays["terms"].tolist())
+
+
+def test_an_extractor_of_an_earlier_version_is_applied_as_it_was_fitted() -> None:
+    fitted = fit_tfidf(TEXTS, columns=3)
+    description = {name: value for name, value in fitted.description.items() if name != "tokens"}
+    earlier = extractor.Extractor(description, fitted.arrays)
+    for one, other in zip(apply_tfidf(fitted, TEXTS), apply_tfidf(earlier, TEXTS), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not apply_tfidf(extractor.Extractor(description, fit_tfidf(CHINESE).arrays), CHINESE[:4])[1].any()
+    with pytest.raises(InputError, match="were made of 'syllables', which this version of macsgr_jax does not know"):
+        apply_tfidf(extractor.Extractor(description | {"tokens": "syllables"}, fitted.arrays), TEXTS)

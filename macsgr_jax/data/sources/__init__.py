@@ -27,19 +27,20 @@ READERS: Mapping[str, Source] = MappingProxyType(
         "cmu": Source(
             reads="a .csd file of the labels of CMU-MOSI or CMU-MOSEI, whose features are named with --sequence",
             read=read_cmu,
-            options=("sequences", "folds"),
+            options=("sequences", "folds", "target"),
             required={"sequences": "name the features with --sequence, such as --sequence text_glove=GloVe.csd"},
         ),
         "pickle": Source(
             reads="a feature pickle of DialogueRNN, MMGCN, COGMEN or their relatives, which may hold plain data alone:"
             " no code in it is run",
             read=read_feature_pickle,
-            options=("labels",),
+            options=("labels", "thresholds"),
         ),
         "conversations": Source(
             reads="a folder with folders train, test and perhaps validation of transcripts as `macsgr predict` reads"
             " them, each utterance with a label",
             read=read_labelled_conversations,
+            options=("strict",),
         ),
         "corpus": Source(
             reads="an .npz file in the form of docs/corpus.md with sentences, to which text features are added",

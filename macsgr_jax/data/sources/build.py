@@ -39,8 +39,7 @@ class Source(NamedTuple):
     Attributes:
         reads: what the path leads to, for the help of `macsgr import`.
         read: reads it: path, and options by keyword -> ImportedCorpus.
-        options: the names of those options among `labels` (a sequence of emotions), `sequences` (feature set -> file)
-            and `folds` (a file).
+        options: the names of its options, of `features.importing.import_corpus`.
         required: option -> what to do if it is not given.
         find_clips: finds the recordings of a corpus that was read, where reading alone does not: corpus, path ->
             corpus with notices, clips. It is called only for audio features.

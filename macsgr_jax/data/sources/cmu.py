@@ -1,4 +1,4 @@
-"""CMU-MOSI and CMU-MOSEI from the files of the CMU Multimodal SDK: monologues, and the sentiment of their segments.
+"""CMU-MOSI and CMU-MOSEI from the files of the CMU Multimodal SDK: monologues, their sentiment or their emotions.
 
 References:
     Zadeh et al., MOSI: Multimodal Corpus of Sentiment Intensity and Subjectivity Analysis in Online Opinion Videos,
@@ -22,8 +22,13 @@ from macsgr_jax.data.sources.build import ImportedCorpus, decode_text, read_byte
 from macsgr_jax.data.sources.cmu_csd import open_sequence
 from macsgr_jax.errors import InputError
 
+SENTIMENT, EMOTION = "sentiment", "emotion"  # What can be predicted.
 LABEL_NAMES = ("negative", "positive")
-MAX_SENTIMENT = 3.0  # Sentiment is between this and its negative.
+EMOTIONS = ("happy", "sad", "anger", "surprise", "disgust", "fear")  # In the order of CMU-MOSEI's columns.
+SPELLINGS = {"happiness": "happy", "sadness": "sad", "angry": "anger", "surprised": "surprise", "fearful": "fear"}
+# The columns of a file of labels that does not name them, by their number.
+COLUMNS = {1: (SENTIMENT,), 6: EMOTIONS, 7: (SENTIMENT, *EMOTIONS)}
+MAX_SENTIMENT = 3.0  # Sentiment is between this and its negative; an emotion between 0 and this.
 TOLERANCE = 1e-5  # Seconds; a row that shares no more with a segment only touches it.
 
 # Names of a fold, as people and the SDK's own lists write them.
@@ -42,46 +47,57 @@ class _Segment(NamedTuple):
         start: seconds.
         number: its number in the SDK, the row in the file of labels.
         end: seconds.
-        sentiment: from -3 to 3.
+        label: its emotion or the sign of its sentiment; empty where it has none.
+        values: extra array -> its value, as annotated.
     """
 
     video: str
     start: float
     number: int
     end: float
-    sentiment: float
+    label: str
+    values: Mapping[str, float]
 
 
-def read_cmu(labels: Path, sequences: Mapping[str, Path], folds: Path | None = None, name: str = "") -> ImportedCorpus:
-    """Reads a corpus of sentiment from computational sequences.
+def read_cmu(
+    labels: Path, sequences: Mapping[str, Path], folds: Path | None = None, name: str = "", target: str = ""
+) -> ImportedCorpus:
+    """Reads a corpus of sentiment or emotions from computational sequences.
 
     Args:
-        labels: a .csd file whose segments have their sentiment in the first column: CMU_MOSI_Opinion_Labels.csd or
-            CMU_MOSEI_Labels.csd.
+        labels: a .csd file of segments with their sentiment, the six emotions of CMU-MOSEI, or both, such as
+            CMU_MOSI_Opinion_Labels.csd or CMU_MOSEI_Labels.csd. The names of its columns decide which, or the number
+            of its columns, of COLUMNS.
         sequences: feature set, such as text_glove -> .csd file. An utterance gets the mean and the
             deviation of the rows that overlap with its segment, one after the other; numbers that are not finite are
             left out.
         folds: a file with the names train, validation and test, each followed by ids of videos, as JSON, as plain text,
             or as the Python lists of the SDK, which are not run; None divides the videos by their ids.
         name: the name of the corpus; by default the stem of the file of labels.
+        target: SENTIMENT or EMOTION; by default sentiment where the file has it.
 
     Returns:
-        The corpus, one dialogue per video and one utterance per segment in order of time, without texts; and as
-        an extra array `sentiment`, f32[U] from -3 to 3, whose sign is the label, 0 being
-        positive. Videos in no fold are left out.
+        The corpus, one dialogue per video and one utterance per segment in order of time, without texts. For
+        sentiment, an extra array `sentiment`, f32[U] from -3 to 3, whose sign is the label, 0 being positive. For
+        emotions, an extra array `intensity_<emotion>`, f32[U] from 0 to 3, for each of EMOTIONS: the label is the
+        strongest, and segments without an emotion or with several that are equally strong are left out. Videos in no
+        fold are left out.
 
     Raises:
-        InputError: a file cannot be understood, or the folds do not fit the labels.
+        InputError: a file cannot be understood, does not have the target, or the folds do not fit the labels.
     """
     _check_names(sequences)
-    segments = _read_segments(labels)
-    videos = sorted({segment.video for segment in segments})
     notices: list[str] = []
+    segments = _read_segments(labels, target, notices)
+    emotions = bool(segments) and SENTIMENT not in segments[0].values
+    videos = sorted({segment.video for segment in segments})
     split = _divide(videos, notices) if folds is None else _read_folds(folds, videos, notices)
     segments = [segment for segment in segments if segment.video in split]
     pooled = {key: _pool(path, segments) for key, path in sequences.items()}
-    sentiment = np.array([segment.sentiment for segment in segments], np.float32)
-    digest = hashlib.sha256(sentiment.tobytes())
+    extra = {key: np.array([segment.values[key] for segment in segments], np.float32) for key in segments[0].values}
+    digest = hashlib.sha256()
+    for values in extra.values():
+        digest.update(values.tobytes())
     for values, _ in pooled.values():
         digest.update(values.tobytes())
     corpus = Corpus.from_dialogues(
@@ -90,13 +106,13 @@ def read_cmu(labels: Path, sequences: Mapping[str, Path], folds: Path | None = N
             Dialogue(video, [_make_utterance(segment) for segment in group], SPLITS[split[video]])
             for video, group in itertools.groupby(segments, lambda segment: segment.video)
         ],
-        LABEL_NAMES,
+        EMOTIONS if emotions else LABEL_NAMES,
         features={key: values for key, (values, _) in pooled.items()},
         measured={key: measured for key, (_, measured) in pooled.items()},
         notices=notices,
         sha256=digest.hexdigest(),
     )
-    return ImportedCorpus(corpus, extra_arrays={"sentiment": sentiment})
+    return ImportedCorpus(corpus, extra_arrays=extra)
 
 
 def _make_utterance(segment: _Segment) -> Utterance:
@@ -104,7 +120,7 @@ def _make_utterance(segment: _Segment) -> Utterance:
     return Utterance(
         id=f"{segment.video}[{segment.number}]",
         speaker=segment.video,
-        label=LABEL_NAMES[int(segment.sentiment >= 0)],
+        label=segment.label,
         start=segment.start,
         end=segment.end,
     )
@@ -119,21 +135,83 @@ def _check_names(feature_sets: Iterable[str]) -> None:
             raise InputError(f"a feature set cannot be named {key!r}: {advice}")
 
 
-def _read_segments(path: Path) -> list[_Segment]:
-    """Returns the segments of all videos, sorted by video and time."""
+def _read_segments(path: Path, target: str, notices: list[str]) -> list[_Segment]:
+    """Returns the segments of all videos that have a label, sorted by video and time."""
     segments: dict[tuple[str, int], _Segment] = {}
+    columns: tuple[str, ...] = ()
     with open_sequence(path) as sequence:
         for video in sequence.videos:
             for values, (start, end), number in zip(*sequence.read(video), strict=True):
+                if not columns:
+                    columns = _name_columns(path, sequence.column_names, len(values))
+                    target = _choose_target(path, columns, target, notices)
                 where = f"{video}[{number}]"
-                if not abs(values[0]) <= MAX_SENTIMENT:
-                    raise InputError(f"{path}: the sentiment of {where} is {values[0]:g}, not between -3 and 3")
                 if (video, number) in segments:
                     raise InputError(f"{path} has {where} for the second time: copy or download the file again")
-                segments[video, number] = _Segment(video, float(start), int(number), float(end), float(values[0]))
+                named = dict(zip(columns, map(float, values), strict=True))
+                label, kept = _label(path, where, named, target)
+                segments[video, number] = _Segment(video, float(start), int(number), float(end), label, kept)
     if not segments:
         raise InputError(f"{path} has no segment: copy or download the file again")
-    return sorted(segments.values())
+    labelled = sorted((one for one in segments.values() if one.label), key=lambda one: one[:4])
+    if target == EMOTION:
+        nothing = sum(not any(one.values.values()) for one in segments.values())
+        tied = len(segments) - len(labelled) - nothing
+        notices.append(
+            f"Of {len(segments)} segments, {nothing} without an emotion and {tied} with several that are equally strong"
+            " are left out; the emotion of the others is their strongest."
+        )
+    if not labelled:
+        raise InputError(f"{path} has no segment with one strongest emotion: import it with --target sentiment")
+    return labelled
+
+
+def _name_columns(path: Path, names: Sequence[str], count: int) -> tuple[str, ...]:
+    """Returns the names of the columns, sentiment and emotions spelled as here.
+
+    Raises:
+        InputError: the file does not name them, and their number is not known.
+    """
+    spelled = [name.strip().lower() for name in names]
+    columns = tuple(SPELLINGS.get(name, name) for name in spelled)
+    if len(columns) == count and (SENTIMENT in columns or set(EMOTIONS) <= set(columns)):
+        return columns
+    if count not in COLUMNS:
+        known = ", ".join(map(str, COLUMNS))
+        raise InputError(
+            f"{path} has {count} columns that are not named: labels have {known} columns; give a file of sentiment or"
+            " emotions"
+        )
+    return COLUMNS[count]
+
+
+def _choose_target(path: Path, columns: Sequence[str], target: str, notices: list[str]) -> str:
+    """Returns the target: the one that was asked for, or sentiment where the file has it."""
+    there = [SENTIMENT] * (SENTIMENT in columns) + [EMOTION] * (set(EMOTIONS) <= set(columns))
+    if target and target not in there:
+        raise InputError(
+            f"{path} has {' and '.join(there)}, and not {target}: give --target {there[0]} or another file"
+        )
+    if not target and len(there) > 1:
+        notices.append(
+            "The file has sentiment and emotions, and sentiment is taken: --target emotion takes the others."
+        )
+    return target or there[0]
+
+
+def _label(path: Path, where: str, named: Mapping[str, float], target: str) -> tuple[str, dict[str, float]]:
+    """Returns the label of a segment, empty where it has none, and what is kept of its annotation."""
+    if target == SENTIMENT:
+        sentiment = named[SENTIMENT]
+        if not abs(sentiment) <= MAX_SENTIMENT:
+            raise InputError(f"{path}: the sentiment of {where} is {sentiment:g}, not between -3 and 3")
+        return LABEL_NAMES[int(sentiment >= 0)], {SENTIMENT: sentiment}
+    for emotion in EMOTIONS:
+        if not 0 <= named[emotion] <= MAX_SENTIMENT:
+            raise InputError(f"{path}: {emotion} of {where} is {named[emotion]:g}, not between 0 and 3")
+    strongest = max(named[emotion] for emotion in EMOTIONS)
+    found = [emotion for emotion in EMOTIONS if named[emotion] == strongest and strongest > 0]
+    return found[0] if len(found) == 1 else "", {f"intensity_{emotion}": named[emotion] for emotion in EMOTIONS}
 
 
 def _divide(videos: Sequence[str], notices: list[str]) -> dict[str, int]:

@@ -1,13 +1,15 @@
 """Computational sequences of the CMU Multimodal SDK: HDF5 files of rows with a start and an end for each video.
 
 A file has one group, named after the sequence. It holds `data`, with one group per video of `features` [n, D] and
-`intervals` [n, 2]. In files that were aligned a video is in pieces, `video[0]`, `video[1]` and so on.
+`intervals` [n, 2], and mostly `metadata`, whose `dimension names` is a JSON list of the D columns. In files that were
+aligned a video is in pieces, `video[0]`, `video[1]` and so on.
 
 Reference:
     Zadeh et al., Multi-attention Recurrent Network for Human Communication Comprehension, 2018.
 """
 
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +42,9 @@ class Rows(NamedTuple):
 class ComputationalSequence:
     """An open file, whose videos are read one by one, since some files hold gigabytes."""
 
-    def __init__(self, path: Path, data: Any) -> None:
+    def __init__(self, path: Path, data: Any, column_names: tuple[str, ...] = ()) -> None:
         self.path = path
+        self.column_names = column_names  # As the metadata have them; empty where they have none.
         self._data = data
         self._columns: int | None = None
         self._pieces: dict[str, dict[int, str]] = {}
@@ -119,11 +122,25 @@ def open_sequence(path: Path) -> Iterator[ComputationalSequence]:
         file = h5py.File(path, "r")
     with file:
         with _tell_damage(path):
-            found = [group["data"] for group in file.values() if isinstance(group, h5py.Group) and "data" in group]
+            groups = [group for group in file.values() if isinstance(group, h5py.Group) and "data" in group]
+            found = [group["data"] for group in groups]
             if len(found) != 1 or not isinstance(found[0], h5py.Group) or not len(found[0]):
                 raise InputError(f"{path} is not a computational sequence, a group with data of videos in it: {AGAIN}")
-            sequence = ComputationalSequence(path, found[0])
+            sequence = ComputationalSequence(path, found[0], _read_column_names(groups[0]))
         yield sequence
+
+
+def _read_column_names(group: Any) -> tuple[str, ...]:
+    """Returns the `dimension names` of the metadata; empty where they are missing or no list of strings."""
+    if "metadata" not in group or "dimension names" not in group["metadata"]:
+        return ()
+    content = np.asarray(group["metadata"]["dimension names"][()]).reshape(-1)
+    values = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in content.tolist()]
+    try:
+        names = json.loads(values[0]) if len(values) == 1 else values
+    except (ValueError, TypeError):
+        return ()
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Labelled conversations of one's own: transcripts in the folders train, test and perhaps validation."""
 
+import dataclasses
+from collections import Counter
 from pathlib import Path
 
 from macsgr_jax.data.corpus import SPLITS
@@ -9,12 +11,13 @@ from macsgr_jax.data.transcript import read_conversations, to_corpus
 from macsgr_jax.errors import InputError
 
 
-def read_labelled_conversations(folder: Path) -> ImportedCorpus:
+def read_labelled_conversations(folder: Path, strict: bool = False) -> ImportedCorpus:
     """Reads one folder of transcripts per split.
 
     Args:
         folder: the folder with the folders train, test and perhaps validation, each with transcripts in one of
             `transcripts.FORMATS`; every utterance has a label.
+        strict: whether to refuse what would otherwise be repaired or marked unavailable.
 
     Returns:
         The corpus without feature sets, named after the folder, its emotions sorted, and the clips of its utterances.
@@ -22,14 +25,19 @@ def read_labelled_conversations(folder: Path) -> ImportedCorpus:
     Raises:
         InputError: a folder is missing, an utterance has no label, or a transcript cannot be understood.
     """
-    found = {split: read_conversations(folder / split) for split in SPLITS if (folder / split).is_dir()}
+    notices: list[str] = []
+    found = {
+        split: read_conversations(folder / split, strict=strict, on_notice=notices.append)
+        for split in SPLITS
+        if (folder / split).is_dir()
+    }
     for split in ("train", "test"):
         if split not in found:
             raise InputError(f"{folder} has no folder {split}: put the conversations into train, test and validation")
     conversations = [conversation._replace(split=split) for split in found for conversation in found[split]]
-    names = [conversation.name for conversation in conversations]
-    for name in names:
-        if names.count(name) > 1:
+    names = Counter(conversation.name for conversation in conversations)
+    for name, count in names.items():
+        if count > 1:
             raise InputError(f"{folder}: there are two conversations {name}: give each its own name")
     utterances = list_utterances(conversations)
     for utterance in utterances:
@@ -37,7 +45,7 @@ def read_labelled_conversations(folder: Path) -> ImportedCorpus:
             raise InputError(f"{utterance.where}: it has no label: to learn from it, it needs one")
     corpus = to_corpus(conversations, sorted({utterance.label for utterance in utterances}), name=folder.resolve().name)
     return ImportedCorpus(
-        corpus,
+        dataclasses.replace(corpus, notices=tuple(notices)),
         clips=tuple(utterance.clip for utterance in utterances),
         where=tuple(utterance.where for utterance in utterances),
     )

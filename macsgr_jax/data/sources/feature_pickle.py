@@ -5,6 +5,8 @@ the training and the test dialogues (DialogueRNN's and MMGCN's IEMOCAP_features*
 ones with four RoBERTa layers). Or a dictionary of train, dev and test lists of samples (COGMEN's data_*.pkl).
 """
 
+import itertools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +19,13 @@ from macsgr_jax.data.safe_pickle import Record, load_pickle
 from macsgr_jax.data.sources.build import ImportedCorpus
 from macsgr_jax.errors import InputError
 
-# What the label numbers mean in the files in common use, by the number of labels.
-LABEL_NAMES = {
-    6: ("happy", "sad", "neutral", "angry", "excited", "frustrated"),  # IEMOCAP
-    4: ("happy", "sad", "neutral", "angry"),  # IEMOCAP's four
-    7: ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"),  # MELD
+# What the label numbers mean in the files in common use.
+IEMOCAP_LABELS = {
+    6: ("happy", "sad", "neutral", "angry", "excited", "frustrated"),
+    4: ("happy", "sad", "neutral", "angry"),
 }
+MELD_LABELS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
+IEMOCAP_DIALOGUE = re.compile(r"Ses0[1-5][FM]_(impro|script)\d\d.*")  # Its name.
 
 # Feature dictionaries in the order of the tuple, by their number.
 FEATURE_NAMES = {
@@ -49,7 +52,9 @@ IEMOCAP_VALIDATION = (
 )
 
 # MELD's files list the training dialogues and then these many of the validation split as one.
-MELD_TRAINING, MELD_WITH_VALIDATION = 1038, 1152
+MELD_TRAINING, MELD_WITH_VALIDATION, MELD_DIALOGUES = 1038, 1152, 1432
+MAX_LABEL = 1000  # No corpus numbers its emotions so high.
+EXAMPLE = "--labels neutral,happy,sad, in the order of their numbers"
 
 
 class _Part(NamedTuple):
@@ -64,26 +69,31 @@ class _Part(NamedTuple):
     features: dict[str, np.ndarray]
 
 
-def read_feature_pickle(path: Path, labels: Sequence[str] = ()) -> ImportedCorpus:
+def read_feature_pickle(path: Path, labels: Sequence[str] = (), thresholds: Sequence[float] = ()) -> ImportedCorpus:
     """Reads a file of one of the two layouts.
 
     Args:
         path: the pickle.
-        labels: the emotions in the order of their numbers; by default those of LABEL_NAMES for the number of labels
-            that the file has.
+        labels: the emotions in the order of their numbers; by default those of IEMOCAP or MELD, where the names and
+            the number of the dialogues show that the file is of that corpus.
+        thresholds: the numbers, ascending, that divide labels on a scale into classes; none for labels that number
+            emotions.
 
     Returns:
         The corpus; its name is that of the file.
 
     Raises:
-        InputError: the file cannot be read, has another layout, or contradicts itself.
+        InputError: the file cannot be read, has another layout, or contradicts itself; or its labels are not whole
+            numbers, or their names are not known.
     """
+    if list(thresholds) != sorted(set(thresholds)):
+        raise InputError("--threshold: give the thresholds in ascending order, each once")
     content = load_pickle(path)
     try:
         if isinstance(content, Mapping) and {"train", "test"} <= set(content):
-            parts = _read_samples(path, content)
+            parts = _read_samples(path, content, thresholds)
         elif isinstance(content, tuple | list) and len(content) >= 8:
-            parts = _read_tuple(path, list(content))
+            parts = _read_tuple(path, list(content), thresholds)
         else:
             raise _other_layout(path, f"it holds a {type(content).__name__}")
     except InputError:
@@ -91,10 +101,10 @@ def read_feature_pickle(path: Path, labels: Sequence[str] = ()) -> ImportedCorpu
     # Values of other types than are looked for make NumPy raise almost anything.
     except Exception as error:
         raise _other_layout(path, f"{type(error).__name__}: {error}") from None
-    return ImportedCorpus(_assemble(path, parts, labels))
+    return ImportedCorpus(_assemble(path, parts, labels, thresholds))
 
 
-def _read_samples(path: Path, content: Mapping[str, Any]) -> list[_Part]:
+def _read_samples(path: Path, content: Mapping[str, Any], thresholds: Sequence[float]) -> list[_Part]:
     """Reads COGMEN's layout."""
     found = []
     for split, key in zip(SPLITS, ("train", "dev", "test"), strict=True):
@@ -108,13 +118,14 @@ def _read_samples(path: Path, content: Mapping[str, Any]) -> list[_Part]:
                 "audio_features": fields["audio"],
                 "video_features": fields.get("visual"),
             }
+            labels = _read_labels(path, fields["vid"], fields["label"], thresholds)
             found.append(
-                _make_part(path, fields["vid"], split, fields["speaker"], fields["label"], features, fields["sentence"])
+                _make_part(path, fields["vid"], split, fields["speaker"], labels, features, fields["sentence"])
             )
     return found
 
 
-def _read_tuple(path: Path, parts: list[Any]) -> list[_Part]:
+def _read_tuple(path: Path, parts: list[Any], thresholds: Sequence[float]) -> list[_Part]:
     """Reads DialogueRNN's layout and its relatives."""
     # The dictionaries end where the training dialogues are listed.
     count = next(index for index, part in enumerate(parts) if not isinstance(part, Mapping))
@@ -133,7 +144,7 @@ def _read_tuple(path: Path, parts: list[Any]) -> list[_Part]:
             vid,
             "test" if vid in tested else "validation" if vid in validation else "train",
             speakers[vid],
-            labels[vid],
+            _read_labels(path, vid, labels[vid], thresholds),
             {name: values[vid] for name, values in zip(names, features, strict=True)},
             sentences[vid],
         )
@@ -142,9 +153,8 @@ def _read_tuple(path: Path, parts: list[Any]) -> list[_Part]:
 
 
 def _make_part(
-    path: Path, name: Any, split: str, speakers: Any, labels: Any, features: Mapping[str, Any], texts: Any
+    path: Path, name: Any, split: str, speakers: Any, labels: list[str], features: Mapping[str, Any], texts: Any
 ) -> _Part:
-    numbers = np.asarray(labels).reshape(-1).astype(np.int64)
     arrays = {
         key: np.asarray([np.asarray(row, np.float32) for row in values], np.float32)
         for key, values in features.items()
@@ -156,9 +166,9 @@ def _make_part(
         **{key: len(values) for key, values in arrays.items()},
     }
     for key, length in lengths.items():
-        if length != len(numbers):
+        if length != len(labels):
             raise InputError(
-                f"{path}: dialogue {name} has {len(numbers)} labels and {length} {key}: the file contradicts itself"
+                f"{path}: dialogue {name} has {len(labels)} labels and {length} {key}: the file contradicts itself"
             )
     for key, values in arrays.items():
         if values.ndim != 2:
@@ -166,10 +176,62 @@ def _make_part(
                 f"{path}: {key} of dialogue {name} is {list(values.shape)} instead of one vector per utterance"
             )
     utterances = [
-        Utterance(id=f"{name}_{position:03d}", speaker=_name_speaker(speaker), text=str(text), label=str(number))
-        for position, (speaker, text, number) in enumerate(zip(speakers, texts, numbers, strict=True))
+        Utterance(id=f"{name}_{position:03d}", speaker=_name_speaker(speaker), text=str(text), label=label)
+        for position, (speaker, text, label) in enumerate(zip(speakers, texts, labels, strict=True))
     ]
     return _Part(Dialogue(str(name), utterances, split), arrays)
+
+
+def _read_labels(path: Path, name: Any, labels: Any, thresholds: Sequence[float]) -> list[str]:
+    """Returns T names or numbers of emotions; a one-hot vector is the position of its one, a value its class."""
+    where = f"{path}: dialogue {name}"
+    labels = list(labels)
+    if labels and all(isinstance(label, str) for label in labels):
+        return [label.strip() for label in labels]
+    try:
+        values = np.asarray([np.asarray(label, np.float64).reshape(-1) for label in labels], np.float64)
+    except (ValueError, TypeError):
+        raise InputError(
+            f"{where} has labels that are neither names nor numbers of emotions (first: {str(labels[0])[:40]!r}):"
+            " write each as one number"
+        ) from None
+    if values.ndim == 2 and values.shape[1] > 1:
+        if not (np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()):
+            raise InputError(
+                f"{where} has {values.shape[1]} values per label that are not one-hot vectors: write each label as the"
+                " number of one emotion"
+            )
+        values = values.argmax(axis=1).astype(np.float64)
+    values = values.reshape(-1)
+    if thresholds:
+        if not np.isnan(values).any():
+            return [str(number) for number in np.searchsorted(thresholds, values, side="right")]
+    else:
+        _check_numbers(values, where)
+    for position in np.flatnonzero(np.isnan(values))[:1]:
+        raise InputError(f"{where}, utterance {position} has the label NaN: leave out utterances that have no label")
+    return [str(int(value)) for value in values]
+
+
+def _check_numbers(values: np.ndarray, where: str) -> None:
+    """Refuses labels that are no numbers of emotions, with an advice that helps; NaN is left to the caller."""
+    wrong = np.isfinite(values) & (values != np.round(values))
+    for position in np.flatnonzero(wrong)[:1]:
+        raise InputError(
+            f"{where}, utterance {position} has the label {values[position]:g}, a value on a scale and not the number"
+            " of an emotion: divide the scale into classes with --threshold, such as --threshold 0, and name these with"
+            " --labels"
+        )
+    for position in np.flatnonzero(values < 0)[:1]:
+        raise InputError(
+            f"{where}, utterance {position} has the label {values[position]:g}, which numbers no emotion: leave out"
+            " utterances that have no label, or, if the labels are values on a scale, divide it with --threshold"
+        )
+    if values.max(initial=0) > MAX_LABEL:  # Infinity too.
+        raise InputError(
+            f"{where} has the label {values.max():g}, and emotions are numbered from 0: write each label as the number"
+            " of its emotion"
+        )
 
 
 def _name_speaker(speaker: Any) -> str:
@@ -180,29 +242,74 @@ def _name_speaker(speaker: Any) -> str:
     return f"speaker{int(np.argmax(vector)) if vector.size > 1 else int(vector[0])}"
 
 
-def _assemble(path: Path, parts: list[_Part], label_names: Sequence[str]) -> Corpus:
+def _assemble(path: Path, parts: list[_Part], label_names: Sequence[str], thresholds: Sequence[float]) -> Corpus:
     if not parts:
         raise _other_layout(path, "it lists no dialogue")
     dialogues = [part.dialogue for part in parts]
-    labels = [int(utterance.label) for utterance in list_utterances(dialogues)]
-    names = tuple(label_names) or LABEL_NAMES.get(max(labels) + 1, ())
-    if min(labels) < 0 or max(labels) >= len(names):
-        raise InputError(
-            f"{path} has labels from {min(labels)} to {max(labels)}: name them with --labels, separated by commas"
-        )
+    names, notices = _name_labels(path, dialogues, label_names, thresholds)
     features = {name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features}
     return Corpus.from_dialogues(
         path.stem,
         [
             dialogue._replace(
-                utterances=[utterance._replace(label=names[int(utterance.label)]) for utterance in dialogue.utterances]
+                utterances=[utterance._replace(label=names[utterance.label]) for utterance in dialogue.utterances]
             )
             for dialogue in dialogues
         ],
-        names,
+        list(names.values()),
         features={name: np.where(np.isfinite(values), values, 0.0) for name, values in features.items()},
         measured={name: np.isfinite(values) for name, values in features.items()},
+        notices=notices,
     )
+
+
+def _name_labels(
+    path: Path, dialogues: Sequence[Dialogue], label_names: Sequence[str], thresholds: Sequence[float]
+) -> tuple[dict[str, str], list[str]]:
+    """Returns label of the file -> emotion, in the order of the emotions, and a notice about names that were inferred.
+
+    Raises:
+        InputError: the file does not show what its numbers mean, and no names or too few were given.
+    """
+    labels = {utterance.label for utterance in list_utterances(dialogues)}
+    if not all(label.isdecimal() for label in labels):
+        if any(label.isdecimal() for label in labels):
+            raise InputError(f"{path} has both names and numbers as labels: write all of them as names, or as numbers")
+        if label_names and not labels <= set(label_names):
+            raise InputError(f"{path} has the label {min(labels - set(label_names))!r}, which --labels does not name")
+        return {label: label for label in label_names or sorted(labels)}, []
+    numbers = sorted(map(int, labels))
+    names, notices = tuple(label_names), []
+    if thresholds and not names:
+        names = _name_classes(thresholds)
+    elif not names:
+        names, corpus = _infer_names(dialogues, numbers[-1] + 1)
+        meanings = ", ".join(f"{number} {name}" for number, name in enumerate(names))
+        notices = [f"The emotions are numbered as in the usual files of {corpus}: {meanings}; if not, give --labels."]
+    if numbers[-1] >= len(names):
+        found = f"has labels from {numbers[0]} to {numbers[-1]}"
+        if label_names:
+            raise InputError(f"{path} {found}, and --labels names {len(names)}: name all emotions from number 0 on")
+        raise InputError(f"{path} {found}, and does not say what they mean: name them with --labels, as {EXAMPLE}")
+    return {str(number): name for number, name in enumerate(names)}, notices
+
+
+def _infer_names(dialogues: Sequence[Dialogue], count: int) -> tuple[tuple[str, ...], str]:
+    """Returns the emotions and the corpus where the file is certainly one of the field's, and otherwise nothing."""
+    if all(IEMOCAP_DIALOGUE.fullmatch(dialogue.name) for dialogue in dialogues):
+        return IEMOCAP_LABELS.get(count, ()), "IEMOCAP"
+    numbered = all(dialogue.name.isdecimal() for dialogue in dialogues)
+    if numbered and len(dialogues) == MELD_DIALOGUES and count == len(MELD_LABELS):
+        return MELD_LABELS, "MELD"
+    return (), ""
+
+
+def _name_classes(thresholds: Sequence[float]) -> tuple[str, ...]:
+    """Names the classes of a scale."""
+    if tuple(thresholds) == (0.0,):
+        return "negative", "positive"
+    between = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(thresholds)]
+    return f"below {thresholds[0]:g}", *between, f"{thresholds[-1]:g} and more"
 
 
 def _other_layout(path: Path, found: str) -> InputError:

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
 from macsgr_jax.data.sources.build import ImportedCorpus, build_corpus, decode_text, read_bytes
-from macsgr_jax.data.sources.feature_pickle import IEMOCAP_VALIDATION, LABEL_NAMES
+from macsgr_jax.data.sources.feature_pickle import IEMOCAP_LABELS, IEMOCAP_VALIDATION
 from macsgr_jax.errors import InputError
 
 SESSIONS = (1, 2, 3, 4, 5)
@@ -98,7 +98,7 @@ def read_iemocap(folder: Path, emotions: Literal["6", "4"] = "6") -> ImportedCor
     corpus = build_corpus(
         "iemocap",
         dialogues,
-        LABEL_NAMES[int(emotions)],
+        IEMOCAP_LABELS[int(emotions)],
         digest.hexdigest(),
         speaker_names=SPEAKERS,
         notices=_write_notices(dialogues, left_out),

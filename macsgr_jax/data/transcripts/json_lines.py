@@ -1,18 +1,22 @@
-"""Transcripts as JSON Lines: one object per utterance, whose keys are columns of COLUMNS."""
+"""Transcripts as JSON Lines: one object per utterance, whose keys are names of columns; other keys are ignored."""
 
 import json
 from pathlib import Path
+from typing import Any
 
-from macsgr_jax.data.transcripts.row import Row, check_columns, make_row
+from macsgr_jax.data.transcripts.row import Row, make_named_row
 from macsgr_jax.errors import InputError
 
+EXAMPLE = '{"speaker": "A", "text": "Yes."}'
 
-def parse_json_lines(path: Path, text: str) -> list[Row]:
+
+def parse_json_lines(path: Path, text: str, notices: list[str]) -> list[Row]:
     """Parses a JSON Lines transcript.
 
     Args:
         path: the file, for messages.
         text: its content.
+        notices: not needed.
 
     Returns:
         The rows, perhaps none; empty lines are skipped.
@@ -29,7 +33,7 @@ def parse_json_row(line: str, where: str) -> Row:
     """Parses one line of a JSON Lines transcript.
 
     Args:
-        line: an object whose keys are columns of COLUMNS.
+        line: an object whose keys are names of columns.
         where: file and row, for messages.
 
     Returns:
@@ -42,8 +46,22 @@ def parse_json_row(line: str, where: str) -> Row:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is not JSON ({error}): write one object per line") from None
+    return read_object(values, where)
+
+
+def read_object(values: Any, where: str) -> Row:
+    """Reads the object of one utterance.
+
+    Args:
+        values: an object whose keys are names of columns.
+        where: file and row, for messages.
+
+    Returns:
+        The row.
+
+    Raises:
+        InputError: it is no object, or a value cannot be understood.
+    """
     if not isinstance(values, dict):
-        example = '{"speaker": "A", "text": "Yes."}'
-        raise InputError(f"{where} is not a JSON object: write one per line, such as {example}")
-    check_columns(values, where)
-    return make_row(values, where)
+        raise InputError(f"{where} is not a JSON object: write one per utterance, such as {EXAMPLE}")
+    return make_named_row(values, where)

@@ -1,13 +1,12 @@
 """The row that every transcript format makes of one utterance: its columns as text."""
 
-import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from macsgr_jax.data.transcripts.headers import COLUMNS, find_columns
+from macsgr_jax.data.transcripts.times import parse_seconds, write_seconds
 from macsgr_jax.errors import InputError
-
-COLUMNS = ("id", "speaker", "text", "start", "end", "clip", "label")
 
 
 class Row(NamedTuple):
@@ -22,7 +21,7 @@ class Row(NamedTuple):
     values: dict[str, str]
 
 
-def make_row(values: dict[str, Any], where: str) -> Row:
+def make_row(values: Mapping[str, Any], where: str) -> Row:
     """Turns the values of an utterance into text.
 
     Args:
@@ -38,25 +37,63 @@ def make_row(values: dict[str, Any], where: str) -> Row:
     return Row(where, {name: _as_text(values.get(name), name, where) for name in COLUMNS})
 
 
-def check_columns(names: Iterable[str], where: str) -> None:
-    """Refuses columns that are not in COLUMNS.
+def make_named_row(values: Mapping[str, Any], where: str) -> Row:
+    """Turns the values of an utterance into text, whatever its columns are called; others are left aside.
 
     Args:
-        names: the columns that a transcript has.
+        values: name of a column, or a synonym of `headers`, -> text, number or None.
         where: file and row, for messages.
 
+    Returns:
+        The row, with all columns.
+
     Raises:
-        InputError: a column is not known.
+        InputError: a value is neither text nor a number, or is not valid Unicode.
     """
-    for name in names:
-        if name not in COLUMNS:
-            near = difflib.get_close_matches(name, COLUMNS, 1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise InputError(f"{where}: the column {name!r} is not known{hint}; there are {', '.join(COLUMNS)}")
+    names = list(values)
+    found = find_columns(names)
+    chosen = {column: values[names[position]] for column, position in found.positions.items()}
+    if len(found.dialogue) > 1:
+        chosen["dialogue"] = "_".join(str(values[names[position]]) for position in found.dialogue)
+    row = make_row(chosen, where)
+    return scale_times(row, found.milliseconds, values[names[found.duration]] if found.duration is not None else None)
+
+
+def scale_times(row: Row, milliseconds: frozenset[str], duration: Any = None) -> Row:
+    """Turns times in milliseconds into seconds, and a duration into an end.
+
+    Args:
+        row: the row.
+        milliseconds: the columns that are in milliseconds, among start, end and duration.
+        duration: the length of the utterance, or None.
+
+    Returns:
+        The row; a time that cannot be understood is left as it is.
+    """
+    values = dict(row.values)
+    for name in ("start", "end"):
+        if name in milliseconds:
+            values[name] = _divide(values[name])
+    if duration is not None and not values["end"]:
+        length = _divide(str(duration)) if "duration" in milliseconds else str(duration)
+        try:
+            start, seconds = parse_seconds(values["start"]), parse_seconds(length)
+        except ValueError:
+            return row._replace(values=values)
+        if start is not None and seconds is not None:
+            values["end"] = write_seconds(start + seconds)
+    return row._replace(values=values)
+
+
+def _divide(milliseconds: str) -> str:
+    try:
+        return write_seconds(float(milliseconds.replace(",", ".")) / 1000)
+    except ValueError:
+        return milliseconds
 
 
 def _as_text(value: Any, name: str, where: str) -> str:
-    if value is None:
+    if value is None or value != value:  # NaN, as pandas writes what is missing.
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise InputError(f"{where}: its {name} is {json.dumps(value)[:60]}: give text or a number")

@@ -39,9 +39,12 @@ WORDS: Entries = {
 FOLDS = {"train": ["north", "-sou_th"], "validation": ["east"], "test": ["west"]}
 
 
-def write(path: Path, entries: Entries, root: str = "words") -> Path:
+def write(
+    path: Path, entries: Entries, root: str = "words", columns: tuple[str, ...] = ("sentiment", "certainty")
+) -> Path:
     with h5py.File(path, "w") as file:
         file[f"{root}/metadata/root name"] = root
+        file[f"{root}/metadata/dimension names"] = [json.dumps(columns)]
         for key, (features, intervals) in entries.items():
             for name, values in (("features", features), ("intervals", intervals)):
                 if values is not None:
@@ -250,3 +253,58 @@ def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         InputError, match=r"labels.csd is an HDF5 file, .* not installed to read it: pip install .macsgr-jax.cmu."
     ):
         read_cmu(labels, {}, None, "mosi")
+
+
+MANY: Entries = {
+    # Sentiment, happy, sad, anger, surprise, disgust, fear.
+    "north": ([[1, 3, 0, 0, 0, 0, 0], [-1, 0, 1, 2, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]], [[0, 1], [1, 2], [2, 3]]),
+    "east": ([[2, 0, 0, 0, 0, 0, 1 / 3]], [[0, 1]]),
+    "west": ([[-3, 0, 1, 1, 0, 0, 0], [-3, 0, 0, 0, 0, 2, 0]], [[0, 1], [1, 2]]),
+}
+
+
+def read_emotions(folder: Path, entries: Entries, target: str = "", columns: tuple[str, ...] = ()) -> ImportedCorpus:
+    labels = write(folder / "labels.csd", entries, columns=columns)
+    folds = write_folds(folder / "folds.json", {"train": ["north"], "validation": ["east"], "test": ["west"]})
+    return read_cmu(labels, {}, folds, "mosei", target=target)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_emotions_are_not_read_as_sentiment(whole: bool, tmp_path: Path) -> None:
+    """A file of the six emotions alone, or with the sentiment before them."""
+    entries = MANY if whole else {key: (np.array(rows)[:, 1:], times) for key, (rows, times) in MANY.items()}
+    imported = read_emotions(tmp_path, entries, "emotion" if whole else "")
+    corpus = imported.corpus
+    assert corpus.label_names == ("happy", "sad", "anger", "surprise", "disgust", "fear")
+    assert corpus.utterance_ids == ("east[0]", "north[0]", "north[1]", "west[1]")
+    assert [corpus.label_names[label] for label in corpus.labels] == ["fear", "happy", "anger", "disgust"]
+    assert imported.extra_arrays["intensity_sad"].tolist() == [0, 0, 1, 0] and len(imported.extra_arrays) == 6
+    assert corpus.notices == (
+        "Of 6 segments, 1 without an emotion and 1 with several that are equally strong are left out; the emotion of"
+        " the others is their strongest.",
+    )
+
+
+def test_sentiment_is_taken_where_both_are_there(tmp_path: Path) -> None:
+    imported = read_emotions(tmp_path, MANY)
+    assert imported.corpus.labels.tolist() == [1, 1, 0, 1, 0, 0] and list(imported.extra_arrays) == ["sentiment"]
+    assert imported.corpus.notices == (
+        "The file has sentiment and emotions, and sentiment is taken: --target emotion takes the others.",
+    )
+    reordered = {key: (np.array(rows)[:, ::-1], times) for key, (rows, times) in MANY.items()}
+    columns = ("Fear", "disgust", "surprised", "angry", "sadness", "Happiness", "sentiment")
+    assert read_emotions(tmp_path, reordered, columns=columns).corpus.labels.tolist() == [1, 1, 0, 1, 0, 0]
+
+
+def test_targets_that_a_file_does_not_have(tmp_path: Path) -> None:
+    six = {key: (np.array(rows)[:, 1:], times) for key, (rows, times) in MANY.items()}
+    with pytest.raises(InputError, match=r"labels\.csd has emotion, and not sentiment: give --target emotion"):
+        read_emotions(tmp_path, six, "sentiment")
+    with pytest.raises(InputError, match=r"labels\.csd has 2 columns that are not named: labels have 1, 6, 7 columns"):
+        read_emotions(tmp_path, {key: (np.array(rows)[:, :2], times) for key, (rows, times) in MANY.items()})
+    six["west"] = ([[0, 0, 0, 0, 0, -1]], [[0, 1]])
+    with pytest.raises(InputError, match=r"labels\.csd: fear of west\[0\] is -1, not between 0 and 3"):
+        read_emotions(tmp_path, six)
+    nothing = {key: (np.zeros((1, 6)), [[0, 1]]) for key in MANY}
+    with pytest.raises(InputError, match="has no segment with one strongest emotion"):
+        read_emotions(tmp_path, nothing)

@@ -82,9 +82,9 @@ def test_melds_layout_with_speakers_as_vectors(tmp_path: Path) -> None:
         TEST,
         {name: [0] * length for name, length in LENGTHS.items()},  # Sentiments.
     )
-    corpus = read_feature_pickle(write(tmp_path, content)).corpus
+    corpus = read_feature_pickle(write(tmp_path, content), "abcdefg").corpus
     assert list(corpus.features) == ["text_features", "audio_features"]
-    assert corpus.label_names[-1] == "anger" and corpus.speaker_names == (
+    assert corpus.label_names[-1] == "g" and corpus.speaker_names == (
         "speaker0",
         "speaker1",
         "speaker2",
@@ -164,11 +164,11 @@ def shorten(values: dict[str, list[Any]]) -> dict[str, list[Any]]:
             "Ses01F_impro05 has 2 labels and 3 speakers: the file contra",
         ),
         (dialogue_rnn(sentences=shorten(parts()["sentences"])), "Ses01F_impro05 has 3 labels and 2 sentences"),
-        (dialogue_rnn(labels=parts(5)["labels"]), "has labels from 0 to 4: name them with --labels"),
+        (dialogue_rnn(labels=parts(5)["labels"]), "has labels from 0 to 4, .* name them with --labels"),
         ({"train": [{"vid": 1}], "test": []}, "train holds a dict instead of a sample"),
         ({"train": [], "test": []}, "it lists no dialogue"),
         ((*dialogue_rnn()[:-1], TRAIN), "it lists a dialogue twice"),
-        (dialogue_rnn(labels={name: [10**30] for name in LENGTHS}), "has neither the layout .*OverflowError"),
+        (dialogue_rnn(labels={name: [10**30] for name in LENGTHS}), "has the label 1e\\+30, and emotions are numbered"),
         (({},) * 8, "has neither the layout .*StopIteration"),
     ],
 )
@@ -203,3 +203,81 @@ def test_the_command_runs_nothing_of_a_pickle(tmp_path: Path, capsys: pytest.Cap
     assert run_script("x", ImportCorpus, main, ["pickle", str(source), str(out)]) == 2
     assert "asks for os.system, which is no plain data, and was not run" in capsys.readouterr().err
     assert not (tmp_path / "ran").exists() and not out.exists()
+
+
+def test_names_are_taken_only_where_the_corpus_is_certain(tmp_path: Path) -> None:
+    """Six or seven numbers alone do not make a file IEMOCAP's or MELD's."""
+    corpus = read_feature_pickle(write(tmp_path, dialogue_rnn())).corpus
+    assert corpus.notices == (
+        "The emotions are numbered as in the usual files of IEMOCAP: 0 happy, 1 sad, 2 neutral, 3 angry, 4 excited,"
+        " 5 frustrated; if not, give --labels.",
+    )
+    renamed = tuple(
+        {f"talk{number}": one[name] for number, name in enumerate(LENGTHS)} if isinstance(one, dict) else one
+        for one in dialogue_rnn()
+    )
+    other = (*renamed[:-2], ["talk0", "talk1", "talk2"], ["talk3"])
+    with pytest.raises(
+        InputError, match=r"labels from 0 to 5, and does not say what they mean: .*--labels neutral,hap"
+    ):
+        read_feature_pickle(write(tmp_path, other))
+    assert read_feature_pickle(write(tmp_path, other), "abcdef").corpus.label_names == tuple("abcdef")
+    with pytest.raises(InputError, match="labels from 0 to 5, and --labels names 3: name all emotions from number 0"):
+        read_feature_pickle(write(tmp_path, other), "abc")
+
+
+def test_the_names_of_meld_are_known(tmp_path: Path) -> None:
+    names = list(range(1432))
+    one = {name: [name % 7] for name in names}
+    content = (one, {name: [[1, 0]] for name in names}, one, *[{n: [np.ones(2)] for n in names}] * 2)
+    content = (*content, {name: ["hm"] for name in names}, names[:1152], names[1152:], one)
+    corpus = read_feature_pickle(write(tmp_path, content)).corpus
+    assert corpus.label_names[6] == "anger" and "as in the usual files of MELD" in corpus.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        (0.33, "utterance 0 has the label 0.33, a value on a scale .* with --threshold, such as --threshold 0, and"),
+        (-1, "utterance 0 has the label -1, which numbers no emotion: leave out utterances that have no label, or, if"),
+        (float("nan"), "utterance 0 has the label NaN: leave out utterances that have no label"),
+        (float("inf"), "has the label inf, and emotions are numbered from 0"),
+        ("sad", "has labels that are neither names nor numbers of emotions"),
+        ([0, 2], "has labels that are neither names nor numbers"),
+    ],
+)
+def test_labels_that_number_no_emotion(first: Any, message: str, tmp_path: Path) -> None:
+    """Each is one sentence that names what helps; none is rounded to an emotion."""
+    labels = parts()["labels"]
+    labels["Ses01F_impro05"] = [first, 1, 2]
+    with pytest.raises(InputError, match=message) as caught:
+        read_feature_pickle(write(tmp_path, dialogue_rnn(labels=labels)))
+    assert "Ses01F_impro05" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_labels_as_vectors_and_as_names(tmp_path: Path) -> None:
+    one_hot = {name: list(np.eye(6)[numbers]) for name, numbers in parts()["labels"].items()}
+    plain = read_feature_pickle(write(tmp_path, dialogue_rnn())).corpus
+    corpus = read_feature_pickle(write(tmp_path, dialogue_rnn(labels=one_hot))).corpus
+    np.testing.assert_array_equal(corpus.labels, plain.labels)
+    several = {name: [[1, 1, 0]] * length for name, length in LENGTHS.items()}
+    with pytest.raises(InputError, match="has 3 values per label that are not one-hot vectors"):
+        read_feature_pickle(write(tmp_path, dialogue_rnn(labels=several)))
+    words = {name: [("sad", "calm")[number % 2] for number in numbers] for name, numbers in parts()["labels"].items()}
+    corpus = read_feature_pickle(write(tmp_path, dialogue_rnn(labels=words))).corpus
+    assert corpus.label_names == ("calm", "sad") and corpus.notices == ()
+    with pytest.raises(InputError, match="has the label 'calm', which --labels does not name"):
+        read_feature_pickle(write(tmp_path, dialogue_rnn(labels=words)), ["sad"])
+
+
+def test_a_scale_is_divided_at_thresholds(tmp_path: Path) -> None:
+    values = {name: list(np.linspace(-3, 3, length)) for name, length in LENGTHS.items()}
+    path = write(tmp_path, dialogue_rnn(labels=values))
+    corpus = read_feature_pickle(path, thresholds=[0]).corpus
+    assert corpus.label_names == ("negative", "positive") and np.bincount(corpus.labels).tolist() == [5, 6]
+    corpus = read_feature_pickle(path, thresholds=[-1, 1]).corpus
+    assert corpus.label_names == ("below -1", "-1 to 1", "1 and more")
+    assert np.bincount(corpus.labels).tolist() == [4, 2, 5]
+    assert read_feature_pickle(path, "ab", [0]).corpus.label_names == ("a", "b")
+    with pytest.raises(InputError, match="--threshold: give the thresholds in ascending order"):
+        read_feature_pickle(path, thresholds=[1, -1])

@@ -90,5 +90,5 @@ def test_recordings_that_end_too_early_are_found_by_the_library(tmp_path: Path) 
     imported = read_source("conversations", tmp_path)
     assert imported.corpus.name == tmp_path.name and len(imported.clips) == len(imported.where) == 4
     with pytest.raises(InputError, match=r"train\.csv: row 3, utterance 001: it ends at 2\.00 s"):
-        import_corpus("conversations", tmp_path, tmp_path / "out.npz", features=["audio_egemaps"])
+        import_corpus("conversations", tmp_path, tmp_path / "out.npz", features=["audio_egemaps"], strict=True)
     assert import_corpus("conversations", tmp_path, tmp_path / "out.npz").num_dialogues == 2

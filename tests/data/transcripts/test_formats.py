@@ -10,18 +10,18 @@ from macsgr_jax.data.transcripts.row import COLUMNS, Row, make_row
 from macsgr_jax.errors import InputError
 
 
-def parse_screenplay(path: Path, text: str) -> list[Row]:
+def parse_screenplay(path: Path, text: str, notices: list[str]) -> list[Row]:
     """A format as somebody else would write it: SPEAKER: text."""
     lines = [line.partition(": ") for line in text.splitlines()]
     return [make_row({"speaker": a, "text": b}, f"{path}: row {n}") for n, (a, _, b) in enumerate(lines, 1)]
 
 
 def test_a_row_of_the_table_is_a_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "scene.txt"
+    path = tmp_path / "scene.play"
     path.write_text("ANN: Hello.\nBEN: You are late.\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"scene\.txt should end in \.csv or \.jsonl"):
+    with pytest.raises(InputError, match=r"scene\.play should end in \.csv, "):
         read_conversations(path)
-    monkeypatch.setitem(FORMATS, ".txt", parse_screenplay)  # type: ignore[arg-type]
+    monkeypatch.setitem(FORMATS, ".play", parse_screenplay)  # type: ignore[arg-type]
     for found in (read_conversations(path)[0], read_conversations(tmp_path)[0]):
         assert [(one.speaker, one.text, one.where) for one in found.utterances] == [
             ("ANN", "Hello.", f"{path}: row 1, utterance 000"),

@@ -1,0 +1,207 @@
+"""The labels of a corpus: their counts, what is suspicious about them, and merging or leaving out some of them."""
+
+import dataclasses
+import difflib
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from macsgr_jax.data.corpus import SPLITS, Corpus, keep_dialogues
+from macsgr_jax.errors import InputError
+
+FEW = 10  # An emotion with fewer utterances can hardly be learned.
+# Shorter names that differ in one letter are mostly two emotions, such as sad and mad.
+MIN_LETTERS = 5
+COMMON_LETTERS = 4  # The number of first letters that make two names look like one emotion, as in happy and happiness.
+
+
+def count_labels(corpus: Corpus) -> dict[str, dict[str, int]]:
+    """Returns split -> emotion -> number of utterances, for the splits that have dialogues."""
+    counts = {}
+    for split in SPLITS:
+        rows = corpus.utterances_of(split)
+        if len(rows):
+            numbers = np.bincount(corpus.labels[rows], minlength=corpus.num_classes).tolist()
+            counts[split] = dict(zip(corpus.label_names, numbers, strict=True))
+    return counts
+
+
+def inspect_labels(corpus: Corpus) -> tuple[str, ...]:
+    """Returns one sentence for each thing about the labels that may be a mistake: absent, rare, alike, numbers."""
+    notices = []
+    counts = count_labels(corpus)
+    for split, of in counts.items():
+        absent = [label for label, count in of.items() if not count]
+        if absent:
+            notices.append(f"The split {split} has no utterance with the label {_join(absent)}.")
+    totals = {label: sum(of[label] for of in counts.values()) for label in corpus.label_names}
+    few = [f"{label} ({count})" for label, count in totals.items() if 0 < count < FEW]
+    if few:
+        notices.append(f"Fewer than {FEW} utterances have the label {_join(few)}.")
+    alike = [f"{a} and {b}" for a, b in itertools.combinations(corpus.label_names, 2) if _look_alike(a, b)]
+    if alike:
+        notices.append(
+            f"Labels that look like one emotion: {'; '.join(alike)}. Merge them with --merge-labels if they are one."
+        )
+    numbers = [label for label in corpus.label_names if _is_number(label)]
+    if numbers:
+        notices.append(
+            f"Labels that are numbers: {_join(numbers)}. Leave them out with --ignore-labels if they are none."
+        )
+    return tuple(notices)
+
+
+def unify_case(corpus: Corpus) -> Corpus:
+    """Merges labels that differ in case alone into their most frequent spelling, lower case if several are.
+
+    Args:
+        corpus: the corpus.
+
+    Returns:
+        The corpus, with a notice if there were such labels.
+    """
+    counts = dict(
+        zip(corpus.label_names, np.bincount(corpus.labels, minlength=corpus.num_classes).tolist(), strict=True)
+    )
+    spellings: dict[str, list[str]] = {}
+    for label in corpus.label_names:
+        spellings.setdefault(label.casefold(), []).append(label)
+    renamed = {}
+    for found in spellings.values():
+        best = max(found, key=lambda label: (counts[label], label.islower(), label))
+        renamed.update({label: best for label in found if label != best})
+    if not renamed:
+        return corpus
+    pairs = ", ".join(f"{label} as {best}" for label, best in renamed.items())
+    notice = f"Labels that differ in case alone are one emotion: {pairs}."
+    return dataclasses.replace(_rename(corpus, renamed), notices=(*corpus.notices, notice))
+
+
+def merge_labels(corpus: Corpus, merges: Mapping[str, Sequence[str]]) -> Corpus:
+    """Gives one name to labels that mean the same.
+
+    Args:
+        corpus: the corpus.
+        merges: emotion -> the labels that become it, in any case; the emotion may be a label itself.
+
+    Returns:
+        The corpus with a notice of how many utterances changed.
+
+    Raises:
+        InputError: there is no such label, or one is to become two emotions.
+    """
+    renamed: dict[str, str] = {}
+    for emotion, labels in merges.items():
+        # An emotion that is a label already keeps its spelling.
+        target = {label.casefold(): label for label in corpus.label_names}.get(emotion.casefold(), emotion)
+        for label in labels:
+            known = _find_label(corpus, label, "--merge-labels")
+            if renamed.setdefault(known, target) != target:
+                raise InputError(f"--merge-labels: {known} is to become {renamed[known]} and {target}: name it once")
+    renamed = {label: target for label, target in renamed.items() if label != target}
+    if not renamed:
+        return corpus
+    indices = [corpus.label_names.index(label) for label in renamed]
+    changed = int(np.isin(corpus.labels, indices).sum())
+    pairs = ", ".join(f"{label} as {target}" for label, target in renamed.items())
+    notice = f"{changed} utterances got another label by --merge-labels: {pairs}."
+    return dataclasses.replace(_rename(corpus, renamed), notices=(*corpus.notices, notice))
+
+
+def leave_out_labels(corpus: Corpus, labels: Sequence[str]) -> tuple[Corpus, np.ndarray]:
+    """Leaves out the utterances of some labels.
+
+    Args:
+        corpus: the corpus.
+        labels: the labels, in any case.
+
+    Returns:
+        The corpus without these labels and their utterances, with a notice of how many there were; and i64[...], the
+        utterances that are kept. A dialogue of which nothing is left is left out too.
+
+    Raises:
+        InputError: there is no such label, or nothing is left.
+    """
+    everything = np.arange(corpus.num_utterances)
+    ignored = {_find_label(corpus, label, "--ignore-labels") for label in labels}
+    if not ignored:
+        return corpus, everything
+    kept_names = tuple(label for label in corpus.label_names if label not in ignored)
+    keep = np.isin(corpus.labels, [corpus.label_names.index(label) for label in kept_names])
+    if not keep.any():
+        raise InputError("--ignore-labels leaves no utterance: keep some labels")
+    dialogues = np.unique(corpus.dialogue_of_utterance[keep])
+    inside = np.isin(corpus.dialogue_of_utterance, dialogues)
+    smaller = keep_dialogues(corpus, dialogues)
+    rows = np.flatnonzero(keep[inside])
+    lengths = np.bincount(smaller.dialogue_of_utterance[rows], minlength=smaller.num_dialogues)
+    indices = np.array([kept_names.index(label) if label in kept_names else -1 for label in corpus.label_names])
+    gone = corpus.num_dialogues - len(dialogues)
+    dialogues_gone = f", and {gone} dialogues that have no others" if gone else ""
+    notice = f"{np.sum(~keep)} utterances with the label {_join(sorted(ignored))} are left out{dialogues_gone}."
+    return (
+        dataclasses.replace(
+            smaller,
+            features={name: values[rows] for name, values in smaller.features.items()},
+            measured={name: values[rows] for name, values in smaller.measured.items()},
+            labels=indices[smaller.labels[rows]].astype(np.int32),
+            label_names=kept_names,
+            speakers=smaller.speakers[rows],
+            offsets=np.concatenate([[0], np.cumsum(lengths)]),
+            utterance_ids=tuple(smaller.utterance_ids[row] for row in rows),
+            texts=None if smaller.texts is None else tuple(smaller.texts[row] for row in rows),
+            notices=(*corpus.notices, notice),
+        ),
+        np.flatnonzero(keep),
+    )
+
+
+def _rename(corpus: Corpus, renamed: Mapping[str, str]) -> Corpus:
+    names = tuple(dict.fromkeys(renamed.get(label, label) for label in corpus.label_names))
+    indices = np.array([names.index(renamed.get(label, label)) for label in corpus.label_names])
+    return dataclasses.replace(corpus, labels=indices[corpus.labels].astype(np.int32), label_names=names)
+
+
+def _find_label(corpus: Corpus, label: str, option: str) -> str:
+    """Returns the label of the corpus as it is spelled there."""
+    if label in corpus.label_names:
+        return label
+    known = {name.casefold(): name for name in corpus.label_names}
+    if label.casefold() in known:
+        return known[label.casefold()]
+    near = difflib.get_close_matches(label, corpus.label_names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(corpus.label_names)}"
+    raise InputError(f"{option}: no utterance has the label {label!r}; {hint}")
+
+
+def _look_alike(first: str, second: str) -> bool:
+    one, other = sorted((first.casefold(), second.casefold()), key=len)
+    if _is_number(one) or _is_number(other):
+        return False
+    if one == other or (len(one) >= COMMON_LETTERS - 1 and other.startswith(one)):
+        return True
+    if len(one) >= COMMON_LETTERS and one[:COMMON_LETTERS] == other[:COMMON_LETTERS]:
+        return True
+    return len(other) >= MIN_LETTERS and _differ_in_one_letter(one, other)
+
+
+def _differ_in_one_letter(shorter: str, longer: str) -> bool:
+    """Returns whether one letter was changed, left out or added."""
+    if len(longer) - len(shorter) > 1:
+        return False
+    if len(longer) == len(shorter):
+        return sum(a != b for a, b in zip(shorter, longer, strict=True)) == 1
+    return any(longer[:position] + longer[position + 1 :] == shorter for position in range(len(longer)))
+
+
+def _is_number(label: str) -> bool:
+    try:
+        float(label.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _join(names: Sequence[str]) -> str:
+    return ", ".join(names)
