@@ -345,7 +345,7 @@ def test_following_repairs_what_it_can_and_says_so(
     records = [json.loads(line) for line in printed.out.splitlines()]
     assert [record["available"]["audio"] for record in records] == [False, False] and "label" not in records[0]
     for part in ("and 1 that begin later have no audio", "none of the network's calm, glad, sad: 1 angry"):
-        assert f"note: utterance 000: " in printed.err and part in printed.err
+        assert "note: utterance 000: " in printed.err and part in printed.err
     assert "1 without a speaker" in printed.err and "1 with an end at the start" in printed.err
     say(monkeypatch, "\n".join(lines))
     assert predict(*arguments, "--strict") == 0
@@ -368,7 +368,7 @@ def test_what_does_not_need_the_audio_is_predicted_without_it(
     assert "1 utterances that end later are cut at its end, and 1 that begin later have no audio" in printed
     ffmpeg = pytest.importorskip("imageio_ffmpeg")
     talk.with_suffix(".wav").unlink()
-    video = [*"-v error -f lavfi -i color=size=16x16:duration=1".split(), str(tmp_path / "talk.MKV")]
+    video = [*["-v", "error", "-f", "lavfi", "-i", "color=size=16x16:duration=1"], str(tmp_path / "talk.MKV")]
     subprocess.run([ffmpeg.get_ffmpeg_exe(), *video], check=True)
     assert predict(talk, "--model", model, "--out", out, "--seed", 0, "--overwrite") == 0
     records = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
@@ -439,6 +439,13 @@ def test_the_ending_decides_the_form(model: Path, talk: Path, tmp_path: Path) ->
     assert [float(row["p_glad"]) for row in rows] == [record["probabilities"]["glad"] for record in records]
     assert [row["available_audio"] for row in rows] == ["1", "1", "1", "0", "1", "0"] and rows[0]["label"] == "glad"
     assert "the letter came again" in (tmp_path / "said.html").read_text(encoding="utf-8")
+
+
+def test_parquet_holds_the_same_records(model: Path, talk: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert predict(talk, "--model", model, "--seed", 0, "--samples", 1, "--out", tmp_path / "said.parquet") == 0
+    rows = parquet.read_table(tmp_path / "said.parquet").to_pylist()
+    assert [row["text"] for row in rows] == [text or None for text in SAID] and len(rows[0]["probabilities"]) == 3
 
 
 def test_parquet_needs_pyarrow(
