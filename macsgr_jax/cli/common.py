@@ -192,7 +192,7 @@ def refuse_output(path: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> N
     """
     for read in inputs:
         if path.exists() and read.exists() and path.samefile(read):
-            raise InputError(f"{path} is what is read, and would be destroyed: give --out another name")
+            raise InputError(f"{path} is what is read, and would be destroyed: give the output another name")
     if path.exists() and not overwrite:
         raise InputError(f"{path} is there already: give another name, or --overwrite")
     if not path.parent.is_dir():

@@ -34,6 +34,7 @@ def read_conversations(
     *,
     strict: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
+    repairs: Repairs | None = None,
 ) -> list[Dialogue]:
     """Reads the conversations of a file, or of every file of a folder.
 
@@ -44,6 +45,7 @@ def read_conversations(
             the transcript, if there is one.
         strict: whether to refuse what would otherwise be repaired or marked unavailable.
         on_notice: called with a sentence for what was repaired, and what was read in one of several ways.
+        repairs: gets the faults, which the caller then tells for several calls together; by default they are told here.
 
     Returns:
         The conversations, sorted by the names of their files, those of one file in its order.
@@ -52,7 +54,7 @@ def read_conversations(
         InputError: a file cannot be understood; or, where it is strict, utterances have faults, all of which are told.
     """
     notices: list[str] = []
-    repairs = Repairs()
+    found = Repairs() if repairs is None else repairs
     if path.is_dir():
         if recording is not None:
             raise InputError(
@@ -62,16 +64,17 @@ def read_conversations(
         conversations = [
             one
             for file in folder.list_transcripts(notices)
-            for one in _try_reading(folder, file, repairs, notices, strict)
+            for one in _try_reading(folder, file, found, notices, strict)
         ]
         if not conversations:
             raise InputError(f"{path} holds no conversation: it should have files that end in {' or '.join(FORMATS)}")
     else:
         check_recording(recording)
-        conversations = _read_file(_Folder(path.parent), path, recording, repairs, notices)
+        conversations = _read_file(_Folder(path.parent), path, recording, found, notices)
     for notice in notices:
         on_notice(notice)
-    repairs.settle(strict, on_notice)
+    if repairs is None:
+        found.settle(strict, on_notice)
     return conversations
 
 
@@ -301,7 +304,7 @@ def _read_time(text: str, name: str, where: str, repairs: Repairs) -> float | No
 def _sort(utterances: list[Utterance], counted: bool, repairs: Repairs) -> list[Utterance]:
     """Sorts utterances by start, unless ids that count up say their order; one without a start stays where it is."""
     latest, before = -1.0, ""
-    keys = []
+    keys: list[float] = []
     for utterance in utterances:
         if utterance.start is not None:
             if utterance.start < latest:
@@ -342,8 +345,11 @@ def _count_overlaps(utterances: Sequence[Utterance], repairs: Repairs) -> None:
         if utterance.start is None or utterance.end is None or utterance.end == utterance.start:
             continue
         same = last_of.get(utterance.speaker)
-        known = same is not None and utterance.speaker != UNKNOWN
-        if known and same.start <= utterance.start < same.end:  # type: ignore[union-attr, operator]
+        if (
+            same is not None
+            and utterance.speaker != UNKNOWN
+            and (same.start or 0.0) <= utterance.start < (same.end or 0.0)
+        ):
             detail = (
                 f"it overlaps utterance {same.id}, by the same speaker, which ends at {same.end:g} s: utterances of"
                 " one speaker must not overlap; correct the times"

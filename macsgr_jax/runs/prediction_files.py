@@ -1,6 +1,7 @@
 """Predictions as files: the ending of the path decides the form."""
 
 import csv
+import importlib
 import io
 import json
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ def check_ending(path: Path, others: Sequence[str] = ()) -> None:
         raise InputError(f"{path} should end in {', '.join(endings[:-1])} or {endings[-1]}, which decides its form")
     if path.suffix.lower() == PARQUET:
         try:
-            import pyarrow.parquet  # noqa: F401
+            importlib.import_module("pyarrow.parquet")
         except ImportError:
             raise InputError(
                 f"{path} needs the package pyarrow: pip install pyarrow, or write .jsonl or .csv"
@@ -50,11 +51,9 @@ def write_predictions(path: Path, records: Sequence[dict[str, Any]]) -> None:
     if ending == TABLE:
         write_text(path, format_table(records))
     elif ending == PARQUET:
-        import pyarrow
-        import pyarrow.parquet
-
+        pyarrow, parquet = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
         with write_atomically(path) as temporary:
-            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(records)), temporary)
+            parquet.write_table(pyarrow.Table.from_pylist(list(records)), temporary)
     else:
         write_text(path, format_json_lines(records))
 

@@ -88,6 +88,26 @@ def test_labels_are_looked_at_merged_and_left_out(tmp_path: Path, capsys: pytest
     assert "thresholds is for pickle, not for conversations" in capsys.readouterr().err
 
 
+def test_faults_of_all_splits_are_told_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_conversations(tmp_path / "mine", sound=False)
+    for path in sorted(folder.rglob("*.csv")):
+        path.write_text(path.read_text(encoding="utf-8").replace("Ben,1,1.5", ",1,1.5"), encoding="utf-8")
+    assert run("conversations", folder, tmp_path / "mine.npz") == 0
+    assert "3 without a speaker (they count as one speaker, unknown)" in capsys.readouterr().out
+    assert run("conversations", folder, tmp_path / "strict.npz", "--strict") == 2
+    printed = capsys.readouterr().err
+    assert "error: 3 faults: " in printed and printed.count("the speaker is empty") == 3
+
+
+def test_the_corpus_never_replaces_what_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "small.npz"
+    save_corpus(make_corpus(), path)
+    before = path.read_bytes()
+    assert run("corpus", path, path, "--overwrite", "--features", "text_lsa") == 2
+    assert "small.npz is what is read, and would be destroyed: give the output another name" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
 def forget_label(folder: Path) -> None:
     path = folder / "train" / "b.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("calm", ""), encoding="utf-8")

@@ -441,6 +441,13 @@ def test_the_ending_decides_the_form(model: Path, talk: Path, tmp_path: Path) ->
     assert "the letter came again" in (tmp_path / "said.html").read_text(encoding="utf-8")
 
 
+def test_parquet_holds_the_same_records(model: Path, talk: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert predict(talk, "--model", model, "--seed", 0, "--samples", 1, "--out", tmp_path / "said.parquet") == 0
+    rows = parquet.read_table(tmp_path / "said.parquet").to_pylist()
+    assert [row["text"] for row in rows] == [text or None for text in SAID] and len(rows[0]["probabilities"]) == 3
+
+
 def test_parquet_needs_pyarrow(
     model: Path, talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from macsgr_jax.data.corpus import SPLITS
 from macsgr_jax.data.dialogue import list_utterances
+from macsgr_jax.data.repairs import Repairs
 from macsgr_jax.data.sources.build import ImportedCorpus
 from macsgr_jax.data.transcript import read_conversations, to_corpus
 from macsgr_jax.errors import InputError
@@ -26,14 +27,16 @@ def read_labelled_conversations(folder: Path, strict: bool = False) -> ImportedC
         InputError: a folder is missing, an utterance has no label, or a transcript cannot be understood.
     """
     notices: list[str] = []
+    repairs = Repairs()
     found = {
-        split: read_conversations(folder / split, strict=strict, on_notice=notices.append)
+        split: read_conversations(folder / split, strict=strict, on_notice=notices.append, repairs=repairs)
         for split in SPLITS
         if (folder / split).is_dir()
     }
     for split in ("train", "test"):
         if split not in found:
             raise InputError(f"{folder} has no folder {split}: put the conversations into train, test and validation")
+    repairs.settle(strict, notices.append)
     conversations = [conversation._replace(split=split) for split in found for conversation in found[split]]
     names = Counter(conversation.name for conversation in conversations)
     for name, count in names.items():

@@ -32,11 +32,11 @@ def parse_csv(path: Path, text: str, notices: list[str]) -> list[Row]:
     """
     text, first_line, separator = _find_separator(text)
     try:
-        table = _read_table(path, text, first_line, separator, csv.QUOTE_MINIMAL)
+        table = _read_table(path, text, first_line, separator)
     except InputError:
         if separator != "\t":
             raise
-        table = _read_table(path, text, first_line, separator, csv.QUOTE_NONE)  # As Whisper writes it.
+        table = _read_table(path, text, first_line, separator, quoted=False)  # As Whisper writes it.
     if not table:
         return []
     (_, names), *body = table
@@ -74,11 +74,16 @@ def _find_separator(text: str) -> tuple[str, int, str]:
     return text, 1, max(SEPARATORS, key=rate)
 
 
-def _read_table(path: Path, text: str, first_line: int, separator: str, quoting: int) -> list[tuple[int, list[str]]]:
+def _read_table(
+    path: Path, text: str, first_line: int, separator: str, quoted: bool = True
+) -> list[tuple[int, list[str]]]:
     """Returns the number of the last line and the cells of each row that is not empty."""
-    strict = quoting != csv.QUOTE_NONE
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator, strict=strict, skipinitialspace=True, quoting=quoting
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        strict=quoted,
+        skipinitialspace=True,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
     )
     try:
         return [
