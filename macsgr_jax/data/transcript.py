@@ -21,6 +21,7 @@ RECORDINGS = (
     *(".mka", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".ts", ".mts", ".m2ts", ".vob"),
     *(".wmv", ".asf", ".flv", ".f4v", ".ogv", ".3gp", ".3g2", ".dv", ".mxf", ".rm", ".rmvb"),
 )
+MAX_DIGITS = 18  # Of an id that is a number.
 UNKNOWN = "unknown"  # The speaker of utterances that name none.
 # What Whisper writes side by side of one recording, in the order in which one of them is chosen.
 WHISPER = (".json", ".vtt", ".srt", ".tsv", ".txt")
@@ -239,7 +240,8 @@ def _read_utterances(rows: Sequence[Row], recording: Path | None, folder: Path, 
     ids = _choose_ids(rows, repairs)
     utterances = [_make_utterance(row, id_, repairs) for row, id_ in zip(rows, ids, strict=True)]
     names = {utterance.id: row.values["clip"] for utterance, row in zip(utterances, rows, strict=True)}
-    numbers = [int(row.values["id"]) if row.values["id"].isdecimal() else -1 for row in rows]
+    given = [row.values["id"] for row in rows]
+    numbers = [int(own) if own.isdecimal() and len(own) <= MAX_DIGITS else -1 for own in given]
     counted = numbers[0] >= 0 and all(after > before for before, after in itertools.pairwise(numbers))
     utterances = _fill_ends(_sort(utterances, counted, repairs), repairs)
     _count_overlaps(utterances, repairs)

@@ -30,7 +30,8 @@ def check_ending(path: Path, others: Sequence[str] = ()) -> None:
         raise InputError(f"{path} should end in {', '.join(endings[:-1])} or {endings[-1]}, which decides its form")
     if path.suffix.lower() == PARQUET:
         try:
-            importlib.import_module("pyarrow.parquet")
+            for name in ("pyarrow", "pyarrow.parquet"):
+                importlib.import_module(name)
         except ImportError:
             raise InputError(
                 f"{path} needs the package pyarrow: pip install pyarrow, or write .jsonl or .csv"

@@ -254,6 +254,14 @@ def test_places_that_cannot_be_read_or_written(tmp_path: Path, capsys: pytest.Ca
     assert "is a folder" in refuse(write_lines(file, [make_line()]), folder, "--overwrite")
 
 
+def test_the_page_never_replaces_the_predictions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_lines(tmp_path / "lunch.html", LUNCH)
+    before = path.read_bytes()
+    assert main(["view", str(path), "--out", str(path), "--overwrite"]) == 2
+    assert "lunch.html is what is read, and would be destroyed" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
 def test_an_installed_package_has_the_parts_of_the_page() -> None:
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg")

@@ -102,8 +102,9 @@ def _check_header(path: Path, names: Sequence[str], found: FoundColumns, notices
     if not any(column in found.positions for column in NEEDED):
         likely = next((name for name, column in found.near.items() if column in NEEDED), None)
         hint = f" (did you mean {found.near[likely]} by {likely!r}?)" if likely else ""
+        shown = " ".join(", ".join(filter(None, names))[:200].split())
         raise InputError(
-            f"{path}: no column holds text, clip or start{hint}; it has {', '.join(filter(None, names))}: name the"
+            f"{path}: no column holds text, clip or start{hint}; it has {shown}: name the"
             " columns in the first row, such as speaker,text,start,end"
         )
     for name, column in found.near.items():

@@ -233,6 +233,7 @@ def test_a_column_that_may_be_misspelled_is_told(tmp_path: Path) -> None:
         ("a.eaf", '<!DOCTYPE a [<!ENTITY b "c">]><ANNOTATION_DOCUMENT/>', "declares entities, which are not read"),
         ("a.rttm", "SPEAKER talk 1 soon 2 <NA> <NA> Ann\n", "row 1 is not RTTM"),
         ("a.rttm", "SPEAKER talk 1\n", r"row 1 is not RTTM \(it has 3 fields\)"),
+        ("a.csv", '"one\ntwo",three\n', "no column holds text, clip or start; it has one two, three: name"),
         ("a.csv", b"PK\x03\x04rest", "is an archive or a workbook of Excel: save it as CSV"),
         (
             "a.csv",
