@@ -19,10 +19,11 @@ from tests.testing.ten_seeds import Outcome, make_config, make_prepared, train_s
 # Accelerators multiply float32 matrices in fewer bits by default; the references are float64.
 jax.config.update("jax_default_matmul_precision", "highest")
 
-# Compiling is most of what the tests do, and takes half as long so; the flag is read when the first program is
-# compiled, and jax 0.11 does not know it.
+# Compiling is most of what the tests do, and takes half as long so; small programs are not worth several threads. The
+# flags are read when the first program is compiled, and jax 0.11 does not know the first of them.
 if jax.__version_info__ < (0, 11):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
+    flags = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
 
 pytest_plugins = ["tests.testing.trained_runs"]
 

@@ -226,12 +226,14 @@ class MeanEncoder(nn.Module):
         return jnp.where(mask[None, :, :, None], jnp.stack(hidden), 0.0)
 
 
-def test_another_encoder_is_one_argument(tiny_model: ModelConfig) -> None:
+def test_another_encoder_is_one_argument(
+    tiny_model: ModelConfig, make_params: Callable[..., Any], jit_quickly: Callable[..., Any]
+) -> None:
     network = build_network(tiny_model, CLASSES).clone(encoder=MeanEncoder(hidden_size=tiny_model.hidden_size))
     batch = gather(draw_table(2), PACKED)
-    output, variables = jax.jit(network.init_with_output)(jax.random.key(0), batch)
-    assert_finite(output)
-    assert set(variables["params"]["encoder"]) == {"audio", "text"}
+    params = make_params(network, batch)
+    assert set(params["encoder"]) == {"audio", "text"}
+    assert_finite(jit_quickly(network.apply)({"params": params}, batch))
 
 
 def test_weights_are_those_of_the_standard_deviations(setup: Setup) -> None:
