@@ -207,7 +207,8 @@ class TrainConfig:
         weight_decay: lambda_d (paper: 0.001).
         weight_decay_mode: the decay is added to the gradient (coupled), or (literal) theta <- (1 - lambda_d) theta in
             each step (decoupled).
-        clip_norm: gradients are scaled down to this global norm; 0 does not clip (paper: none).
+        clip_norm: gradients are scaled down to this global norm; 0 does not clip (paper: none). Rare large gradients
+            would fill Adam's second moment: at 5, training collapses on some corpora (docs/lab_notes.md).
         modality_dropout: share of utterances that lose one modality in training, if they have more (paper: none).
         utterance_dropout: share of utterances left out of an epoch; their dialogues close up (paper: none).
         checkpoint: the weights reported: of the last epoch, or (literal) of the best validation WAF1.
@@ -222,7 +223,7 @@ class TrainConfig:
     warmup_epochs: NonNegativeFloat = 0.0
     weight_decay: NonNegativeFloat = traced(1e-4)
     weight_decay_mode: Literal["coupled", "decoupled"] = "coupled"
-    clip_norm: NonNegativeFloat = 5.0
+    clip_norm: NonNegativeFloat = 0.2
     modality_dropout: Fraction = 0.0
     utterance_dropout: Fraction = 0.5
     checkpoint: Literal["best", "last"] = "last"

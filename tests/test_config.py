@@ -159,3 +159,28 @@ def test_literal_takes_the_paper_s_value_or_printed_form_and_nothing_else_differ
         assert LITERAL[name] == (0 if value[1] == "none" else float(value[1]))
     else:
         assert (LITERAL[name] != DEFAULT[name]) == ("literal" in text)
+
+
+@pytest.mark.parametrize(
+    ("preset", "differences"),
+    [
+        ("iemocap", {"data.features": ("text_minilm", "text_lsa", "audio_mfcc", "audio_prosody")}),
+        (
+            "meld",
+            {
+                "data.features": ("text_minilm", "text_lsa", "text_use", "audio_prosody"),
+                "loss.class_balance": 0.4,
+                "loss.lambda_alignment": 0.2,
+                "train.epochs": 20,
+                "train.warmup_epochs": 2.0,
+                "train.utterance_dropout": 0.2,
+            },
+        ),
+        ("mosi", {"train.epochs": 20, "train.weight_decay": 0.1, "model.input_dropout": 0.6}),
+    ],
+)
+def test_published_recipes_keep_their_settings(preset: str, differences: dict[str, Any]) -> None:
+    """The committed results were trained with these; the default may move on without them."""
+    found = {name: value for name, _, value in setting_names(PRESETS[preset]) if value != DEFAULT[name]}
+    assert found == {**differences, "train.clip_norm": 5.0}
+    assert (DEFAULT["train.learning_rate"], DEFAULT["train.epochs"], DEFAULT["model.dropout"]) == (3e-3, 60, 0.5)

@@ -5,5 +5,5 @@ from macsgr_jax.config import Config, DataConfig, LossConfig, TrainConfig
 MELD = Config(
     data=DataConfig(features=("text_minilm", "text_lsa", "text_use", "audio_prosody")),
     loss=LossConfig(class_balance=0.4, lambda_alignment=0.2),
-    train=TrainConfig(epochs=20, warmup_epochs=2.0, utterance_dropout=0.2),
+    train=TrainConfig(epochs=20, warmup_epochs=2.0, clip_norm=5.0, utterance_dropout=0.2),
 )
