@@ -149,7 +149,13 @@ def collapsed(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> tuple
         return jnp.where(step < JUMP * steps_per_epoch, 0.02, 1.0)
 
     still = ("model.dropout=0", "model.input_dropout=0", "train.utterance_dropout=0")
-    config = tiny_config("model.semantic_encoder=false", "train.dialogues_per_step=4", f"train.epochs={EPOCHS}", *still)
+    config = tiny_config(
+        "model.semantic_encoder=false",
+        "train.dialogues_per_step=4",
+        "train.clip_norm=5",
+        f"train.epochs={EPOCHS}",
+        *still,
+    )
     with pytest.MonkeyPatch.context() as patch, compile_quickly():
         patch.setattr("macsgr_jax.training.optimizer.learning_rate_at", rate)
         execution = Execution(console=Console(file=text, width=500))
