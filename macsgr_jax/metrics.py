@@ -13,7 +13,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from macsgr_jax.errors import InputError
-from macsgr_jax.masking import masked_mean
+from macsgr_jax.masking import masked_mean, safe_divide
 from macsgr_jax.weighted_f1 import f1_per_class, weighted_f1
 
 NUM_BINS = 15
@@ -116,19 +116,19 @@ def scores(counts: Counts) -> dict[str, Array]:
     support = jnp.sum(confusion, axis=1)
     predictions = jnp.sum(confusion, axis=0)
     total = jnp.sum(support)
-    recall = _divide(right, support)
+    recall = safe_divide(right, support)
     f1 = f1_per_class(confusion)
     calibration = counts.calibration
     return {
-        "waa": _divide(jnp.sum(right), total),  # Eq. 32: the supports cancel, which leaves plain accuracy
+        "waa": safe_divide(jnp.sum(right), total),  # Eq. 32: the supports cancel, which leaves plain accuracy
         "waf1": weighted_f1(confusion),  # Eq. 33
         "macro_f1": masked_mean(f1, support + predictions > 0),
         "uar": masked_mean(recall, support > 0),
-        "nll": _divide(counts.nll, total),
-        "ece": _divide(jnp.sum(jnp.abs(calibration.correct - calibration.confidence)), total),
+        "nll": safe_divide(counts.nll, total),
+        "ece": safe_divide(jnp.sum(jnp.abs(calibration.correct - calibration.confidence)), total),
         "f1": f1,
         "recall": recall,
-        "precision": _divide(right, predictions),
+        "precision": safe_divide(right, predictions),
         "support": support,
     }
 
@@ -160,7 +160,3 @@ def _count_by_confidence(confidence: Array, correct: Array, mask: Array) -> Cali
         confidence=jnp.sum(jnp.broadcast_to(confidence[:, None], member.shape), axis=0, where=member),
         correct=jnp.sum(member & correct[:, None], axis=0, dtype=jnp.float32),
     )
-
-
-def _divide(numerator: Array, denominator: Array) -> Array:
-    return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), 0.0)

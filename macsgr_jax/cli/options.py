@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from macsgr_jax.runs.execution import Execution
+
+# The validation scores that can choose among settings.
+Selection = Literal[
+    "validation.waa", "validation.waf1", "validation.macro_f1", "validation.uar", "validation.nll", "validation.ece"
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

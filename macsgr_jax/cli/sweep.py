@@ -2,12 +2,12 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from macsgr_jax.cli.common import configure
-from macsgr_jax.cli.options import TrainingOptions, join_processes, make_execution
+from macsgr_jax.cli.options import Selection, TrainingOptions, join_processes, make_execution
 from macsgr_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ class Sweep(TrainingOptions):
     range: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=LOW:HIGH[:log]")] = ()
     random_seed: int = 0
     seeds: int = 1
-    select: Literal[
-        "validation.waa", "validation.waf1", "validation.macro_f1", "validation.uar", "validation.nll", "validation.ece"
-    ] = "validation.waf1"
+    select: Selection = "validation.waf1"
 
 
 def main(command: Sweep) -> None:

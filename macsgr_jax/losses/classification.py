@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from macsgr_jax.masking import masked_mean
+from macsgr_jax.masking import masked_mean, safe_divide
 
 
 def classification(logits: Array, labels: Array, mask: Array, *, balance: float = 0.0) -> Array:
@@ -28,5 +28,4 @@ def classification(logits: Array, labels: Array, mask: Array, *, balance: float 
     # Differs from the paper, which leaves MELD's bias towards its most frequent emotion as an open problem.
     counts = jnp.zeros(logits.shape[-1]).at[labels].add(mask)
     weights = jnp.maximum(counts, 1.0)[labels] ** -balance
-    total = masked_mean(weights, mask)
-    return masked_mean(weights * losses, mask) / jnp.where(total > 0, total, 1.0)
+    return safe_divide(masked_mean(weights * losses, mask), masked_mean(weights, mask))

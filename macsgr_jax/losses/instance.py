@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from macsgr_jax.losses.instance_blockwise import Form, compare_anchors, log_similarity
-from macsgr_jax.masking import masked_logsumexp, masked_mean
+from macsgr_jax.masking import masked_logsumexp, masked_mean, safe_divide
 
 
 def instance_alignment(
@@ -79,5 +79,5 @@ def dense_instance_alignment(
     # Eqs. 4-5: -log(S_ij / (S_ij + sum_N S_in)) = softplus(log sum_N S_in - log S_ij).
     log_odds = jnp.where(positive, log_negatives[:, :, None, None] - log_s, 0.0)
     losses = jnp.where(positive, jax.nn.softplus(log_odds), 0.0)
-    anchors = jnp.sum(losses, axis=(2, 3)) / jnp.maximum(jnp.sum(positive, axis=(2, 3)), 1)
+    anchors = safe_divide(jnp.sum(losses, axis=(2, 3)), jnp.sum(positive, axis=(2, 3)))
     return masked_mean(anchors, mask)  # Eq. 6.

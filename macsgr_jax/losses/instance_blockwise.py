@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from macsgr_jax.masking import masked_logsumexp
+from macsgr_jax.masking import masked_logsumexp, safe_divide
 
 Form = Literal["inside", "printed"]
 
@@ -87,7 +87,7 @@ def compare_anchors(
         # -log(S_ij / (S_ij + sum_N S_in)) = softplus(log of the odds), odds = sum_N S_in / S_ij.
         log_odds = jnp.where(positive, log_negatives[:, None, None] - similarity, -jnp.inf)
         count = jnp.sum(positive, axis=(1, 2)).astype(log_odds.dtype)
-        loss = jnp.sum(jax.nn.softplus(log_odds), axis=(1, 2)) / jnp.maximum(count, 1.0)
+        loss = safe_divide(jnp.sum(jax.nn.softplus(log_odds), axis=(1, 2)), count)
         return loss, _Statistics(log_negatives, count, jnp.sum(jax.nn.sigmoid(log_odds), axis=(1, 2)))
 
     compared: tuple[Array, _Statistics] = _over_blocks(compare, (clean, labels, mask, temperatures, offsets))
@@ -108,7 +108,7 @@ def _compare_backward(
     embeddings, labels, mask, temperatures, offsets, statistics = saved
     clean = jnp.where(mask[..., None], embeddings, 0.0)
     flat = clean.reshape(-1, clean.shape[-1])
-    weight = jnp.where(mask, cotangents[0], 0.0) / jnp.maximum(statistics.positives, 1.0)
+    weight = safe_divide(jnp.where(mask, cotangents[0], 0.0), statistics.positives)
     backward = [_of_anchors(values.T, mask.shape) for values in (temperatures, offsets)]
 
     def differentiate(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from macsgr_jax.masking import masked_mean, safe_normalize
+from macsgr_jax.masking import masked_mean, safe_divide, safe_normalize
 
 with warnings.catch_warnings():
     # ott imports jaxopt, which says on import that it is no longer maintained.
@@ -34,7 +34,7 @@ def sinkhorn_codes(scores: Array, mask: Array, *, epsilon: float = 0.05, iterati
         Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, 2020.
     """
     scores = jax.lax.stop_gradient(jnp.where(mask[:, None], scores, 0.0))
-    share = mask / jnp.maximum(jnp.sum(mask), 1)
+    share = safe_divide(mask, jnp.sum(mask))
     plan = linear.solve(
         # Without an epsilon ott scales its default by the cost matrix, padding included.
         geometry.Geometry(cost_matrix=-scores, epsilon=epsilon),
@@ -47,8 +47,7 @@ def sinkhorn_codes(scores: Array, mask: Array, *, epsilon: float = 0.05, iterati
         inner_iterations=iterations,
     ).matrix
     plan = jnp.where(mask[:, None], plan, 0.0)
-    total = jnp.sum(plan, axis=1, keepdims=True)
-    return jax.lax.stop_gradient(plan / jnp.where(total > 0, total, 1.0))
+    return jax.lax.stop_gradient(safe_divide(plan, jnp.sum(plan, axis=1, keepdims=True)))
 
 
 def prototype_alignment(
