@@ -51,7 +51,7 @@ def score_parts(cache: NetworkCache, corpus: str) -> dict[str, Any]:
     rows, parts = [], {}
     for part, features in list_parts(corpus).items():
         trained = cache.train(corpus, f"default {part}", (*default_settings(), f"data.features={','.join(features)}"))
-        seeds, references = trained.network["seeds"], trained.results["references"]
+        seeds, references = trained.network["seeds"], trained.results["reference"]
         last = [seed["curves"]["validation_waf1"][-1] for seed in seeds]
         collapsed = [seed["seed"] for seed in seeds if seed["collapsed"]]
         simple = {name: references[name]["validation"]["waf1"] for name in references}
