@@ -22,7 +22,7 @@ EXECUTION_KEYS = ("runs_at_once", "devices")
 
 def is_finished(out: Path) -> bool:
     """Returns whether the run in the folder has its results."""
-    return (out / RESULTS_FILE).is_file()
+    return is_file(out / RESULTS_FILE)
 
 
 def read_results(out: Path) -> dict[str, Any]:
