@@ -42,7 +42,8 @@ class Predict:
         context: Utterances that a network sees at once: time and memory grow with it, not with the conversation.
         samples: Number of draws of the latent Gaussians, for the uncertainty.
         jobs: Audio clips to extract features from in parallel; 0 is one per core.
-        sentence_model: Where the sentence model of text_sentence is now, if it has moved: a name or a folder.
+        sentence_model: The sentence model of text_sentence, a name or a folder; needed unless it is the default one of
+            `macsgr import`, since a folder of a run does not decide what is loaded.
         overwrite: Replace the file of --out.
     """
 

@@ -14,12 +14,13 @@ from macsgr_jax.data.labels import inspect_labels, leave_out_labels, merge_label
 from macsgr_jax.data.sources import READERS
 from macsgr_jax.data.sources.build import ImportedCorpus
 from macsgr_jax.errors import InputError
+from macsgr_jax.features import sentence_embeddings
 from macsgr_jax.features.audio_io import check_inside, fit_clips
 from macsgr_jax.features.channels import AUTO, assign_channels
 from macsgr_jax.features.registry import TEXT_LSA, TEXT_SENTENCE, add_features, check_names
 from macsgr_jax.files import write_atomically
 
-SENTENCE_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+SENTENCE_MODEL = sentence_embeddings.DEFAULT_MODEL
 
 
 def import_corpus(
