@@ -362,13 +362,14 @@ def remove_temporaries(path: Path) -> None:
         temporary.unlink()
 
 
-def remove_abandoned(path: Path) -> None:
+def remove_abandoned(path: Path, stem: str = "") -> None:
     """Removes temporary files or folders of a path that no process is writing to any more.
 
     Args:
         path: the file or folder that they were to become.
+        stem: a pattern of the stem, for all files of the folder that have one; by default that of the path.
     """
-    pattern = f".{_escape_pattern(path.stem)}-????????{_escape_pattern(path.suffix)}"
+    pattern = f".{stem or _escape_pattern(path.stem)}-????????{_escape_pattern(path.suffix)}"
     for temporary in path.parent.glob(pattern):
         if not TEMPORARY.fullmatch(temporary.name):
             continue
