@@ -39,6 +39,7 @@ def import_corpus(
     ignored_labels: Sequence[str] = (),
     channels: str | Mapping[str, int] = AUTO,
     strict: bool = False,
+    allow_outside: bool = False,
     jobs: int = 0,
     on_clip: Callable[[int], None] = lambda clips: None,
 ) -> Corpus:
@@ -59,6 +60,7 @@ def import_corpus(
         ignored_labels: labels whose utterances are left out, in any case.
         channels: how recordings of several channels are read, as in `channels.assign_channels`.
         strict: whether to refuse what would otherwise be repaired or marked unavailable.
+        allow_outside: for `conversations`, whether clips may lie outside the folder.
         jobs: the number of clips to process at once; 0 takes one per CPU core.
         on_clip: called after each clip with the number of all clips.
 
@@ -81,6 +83,7 @@ def import_corpus(
         folds=folds,
         target=target,
         strict=strict,
+        allow_outside=allow_outside,
     )
     imported = _tidy_labels(imported, merges or {}, ignored_labels)
     corpus, clips = imported.corpus, imported.clips
