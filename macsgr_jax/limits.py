@@ -56,8 +56,9 @@ def allow(value: float, limit: float, what: str) -> None:
     """
     raised = limit * read_factor()
     if value > raised:
+        shown = int(raised) if raised == int(raised) else raised
         raise InputError(
-            f"{what}, more than the limit of {raised:g}: is it the right one? If so, set {FACTOR_VARIABLE} to a factor"
+            f"{what}, more than the {shown} that are read: is it the right one? If so, set {FACTOR_VARIABLE} to a factor"
             " by which the limits grow"
         )
 
