@@ -75,7 +75,7 @@ RENAMED = {
     "train": {"least_learning_rate": "min_learning_rate", "decay": "weight_decay_mode"},
 }
 
-# What a stored configuration without these settings, which version 0.1 did not have, was trained with.
+# What a stored configuration without these settings, which earlier versions did not have, was trained with.
 ADDED: dict[str, dict[str, Any]] = {"model": {"max_std": 0.0}}
 
 
@@ -85,7 +85,7 @@ def from_json(values: dict[str, Any]) -> Config:
     Raises:
         InputError: a field is unknown, missing its type, or out of range.
     """
-    if isinstance(values, dict):
+    if isinstance(values, dict) and all(isinstance(section, str) for section in values):
         values = {section: _complete(section, fields) for section, fields in values.items()}
     try:
         return pydantic.TypeAdapter(Config).validate_python(values)
@@ -98,8 +98,10 @@ def from_json(values: dict[str, Any]) -> Config:
 
 
 def _complete(section: str, fields: Any) -> Any:
-    """Brings a section that an earlier version stored up to date."""
+    """Brings a section that an earlier version stored up to date; one that a person wrote may have a few fields alone."""
     if not isinstance(fields, dict):
         return fields
-    names = RENAMED.get(section, {})
-    return ADDED.get(section, {}) | {names.get(name, name): value for name, value in fields.items()}
+    names, added = RENAMED.get(section, {}), ADDED.get(section, {})
+    renamed = {names.get(name, name): value for name, value in fields.items()}
+    stored = added and {field.name for field in dataclasses.fields(getattr(Config(), section))} - set(added)
+    return {**added, **renamed} if stored and stored <= set(renamed) else renamed

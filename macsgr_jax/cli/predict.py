@@ -37,12 +37,14 @@ class Predict:
         channels: Of recordings with several channels: mix takes their mean; speaker takes the channel where the speaker
             is loudest; auto does so where it is clear for all; or a channel per speaker, such as Ann=left,Bob=right.
         strict: Refuse transcripts with faults, and tell all of them, instead of repairing them.
+        allow_outside: Read clips that lie outside the folder of their transcript.
         follow: Predict standard input line by line; needs a network of --preset causal.
         seed: Seed of one network of the run; by default the probabilities of all of them are averaged.
         context: Utterances that a network sees at once: time and memory grow with it, not with the conversation.
         samples: Number of draws of the latent Gaussians, for the uncertainty.
         jobs: Audio clips to extract features from in parallel; 0 is one per core.
-        sentence_model: Where the sentence model of text_sentence is now, if it has moved: a name or a folder.
+        sentence_model: The sentence model of text_sentence, a name or a folder; needed unless it is the default one of
+            `macsgr import`, since a folder of a run does not decide what is loaded.
         overwrite: Replace the file of --out.
     """
 
@@ -52,6 +54,7 @@ class Predict:
     recording: Path | None = None
     channels: str = "auto"
     strict: bool = False
+    allow_outside: bool = False
     follow: bool = False
     seed: int | None = None
     context: int = 512
@@ -96,7 +99,13 @@ def predict(command: Predict, path: Path, model: "Model", channels: str | dict[s
     def print_notice(notice: str) -> None:
         console.print(f"note: {notice}", soft_wrap=True)
 
-    conversations = read_conversations(path, command.recording, strict=command.strict, on_notice=print_notice)
+    conversations = read_conversations(
+        path,
+        command.recording,
+        strict=command.strict,
+        on_notice=print_notice,
+        allow_outside=command.allow_outside,
+    )
     if command.out is not None:
         clips = [utterance.clip for conversation in conversations for utterance in conversation.utterances]
         refuse_output(command.out, command.overwrite, list({clip.path for clip in clips if clip is not None}))
@@ -159,7 +168,9 @@ def follow(command: Predict, model: "Model", channels: str | dict[str, int]) -> 
     from macsgr_jax.runs.predict import predict_stream
 
     lines = iter(sys.stdin.buffer.readline, b"")
-    for record in predict_stream(model, lines, command.recording, channels, command.strict, _print_notice):
+    for record in predict_stream(
+        model, lines, command.recording, channels, command.strict, _print_notice, command.allow_outside
+    ):
         print(json.dumps(record, ensure_ascii=False, allow_nan=False), flush=True)
 
 

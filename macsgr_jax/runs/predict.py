@@ -101,6 +101,7 @@ def predict_stream(
     channels: str | Mapping[str, int] = AUTO,
     strict: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
+    allow_outside: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Predicts each utterance of a conversation that goes on, before the next one is read.
 
@@ -111,6 +112,7 @@ def predict_stream(
         channels: MIX, a channel per speaker, or AUTO, which mixes here, where the conversation is not known as a whole.
         strict: whether a line with faults is answered with an error instead of being repaired.
         on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
+        allow_outside: whether clips may lie outside the folder in which the process runs.
 
     Yields:
         The record of each utterance; or, for a line that cannot be understood, an object of `error`, a sentence, and
@@ -124,7 +126,7 @@ def predict_stream(
             f"--follow: the network of {model.run} looks ahead in the conversation: train one with --preset causal"
         )
     check_recording(recording)
-    transcript = Transcript(recording, Path())
+    transcript = Transcript(recording, Path(), allow_outside)
     predictor = StreamingPredictor(model.predictor)
     ids: list[str] = []
     speakers: dict[str, int] = {}
