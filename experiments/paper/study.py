@@ -89,8 +89,8 @@ class TrainedNetwork:
 
     @cached_property
     def utterances(self) -> np.ndarray:
-        """i64[U], the rows of the test split, in the order of `probabilities`."""
-        return self.corpus.utterances_of("test")
+        """i64[U], the labelled rows of the test split, in the order of `probabilities`."""
+        return self.corpus.labelled_of("test")
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -146,12 +146,12 @@ class TrainedNetwork:
             split: validation or test, of `prepared`.
 
         Returns:
-            f64[S, U, C], probabilities; utterances in the corpus's order.
+            f64[S, U, C], probabilities; the labelled utterances in the corpus's order.
 
         Raises:
             InputError: a checkpoint is missing or damaged.
         """
-        rows = set(self.prepared.corpus.utterances_of(split).tolist())
+        rows = set(self.prepared.corpus.labelled_of(split).tolist())
         return np.array(
             [
                 [prediction.probabilities for prediction in of_seed if prediction.utterance in rows]
@@ -171,11 +171,11 @@ class TrainedNetwork:
         return self.folder / "checkpoints" / "full"
 
     def _read_columns(self, prefix: str, convert: Any) -> np.ndarray:
-        """Reads the columns of predictions.csv whose names begin with a prefix: [rows, columns]."""
+        """Reads the columns of predictions.csv whose names begin with a prefix: [rows, columns], of labelled rows."""
         with open(self.folder / PREDICTIONS_FILE, encoding="utf-8", newline="") as file:
             head, *rows = csv.reader(file)
         columns = [index for index, name in enumerate(head) if name.startswith(prefix)]
-        return np.array([[convert(row[index]) for index in columns] for row in rows])
+        return np.array([[convert(row[index]) for index in columns] for row in rows if row[head.index("gold")]])
 
 
 class NetworkCache:

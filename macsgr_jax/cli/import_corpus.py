@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from macsgr_jax.cli.common import make_console, refuse_output
 from macsgr_jax.data.corpus import SPLITS
-from macsgr_jax.data.labels import count_labels
+from macsgr_jax.data.labels import count_labels, count_unlabelled
 from macsgr_jax.data.sources import READERS
 from macsgr_jax.errors import InputError
 from macsgr_jax.features.channels import parse_channels
@@ -99,9 +99,11 @@ def main(command: ImportCorpus) -> None:
     counts = count_labels(corpus)
     for split in SPLITS:
         dialogues, utterances = len(corpus.dialogues_of(split)), len(corpus.utterances_of(split))
-        labels = ", ".join(f"{count} {label}" for label, count in counts.get(split, {}).items())
+        parts = [f"{count} {label}" for label, count in counts.get(split, {}).items()]
+        parts += [f"{count} without a label" for count in [count_unlabelled(corpus, split)] if count]
         console.print(
-            f"{split}: {dialogues} dialogues of {utterances} utterances{': ' * bool(labels)}{labels}", soft_wrap=True
+            f"{split}: {dialogues} dialogues of {utterances} utterances{': ' * bool(parts)}{', '.join(parts)}",
+            soft_wrap=True,
         )
     for name, values in corpus.features.items():
         console.print(f"{name}: {values.shape[1]} columns", highlight=False)

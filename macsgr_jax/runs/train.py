@@ -14,7 +14,7 @@ from rich.console import Console
 from macsgr_jax import __version__
 from macsgr_jax.calibration import fit_temperature
 from macsgr_jax.config import Config
-from macsgr_jax.data.corpus import Corpus, choose_features
+from macsgr_jax.data.corpus import UNLABELLED, Corpus, choose_features
 from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json, write_text
@@ -212,7 +212,8 @@ def format_predictions(prepared: PreparedCorpus, predictions: Mapping[int, Seque
     for seed, of_seed in predictions.items():
         for prediction in of_seed:
             utterance, probabilities = prediction.utterance, prediction.probabilities
-            gold, predicted = labels[corpus.labels[utterance]], labels[np.argmax(probabilities)]
+            label = corpus.labels[utterance]
+            gold, predicted = "" if label == UNLABELLED else labels[label], labels[np.argmax(probabilities)]
             numbers = (f"{value:.6f}" for value in (*probabilities, *prediction.weights))
             writer.writerow([seed, corpus.utterance_ids[utterance], gold, predicted, *numbers])
     return text.getvalue()
