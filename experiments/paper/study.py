@@ -210,7 +210,7 @@ class NetworkCache:
         return self._corpora[name]
 
     def derive(self, name: str, source: str, split: np.ndarray, settings: tuple[str, ...] = ()) -> None:
-        """Makes a corpus that differs from another one in its splits; its file is stored beside the networks.
+        """Makes a corpus that differs from another one in its splits, and stores it.
 
         Args:
             name: the name of the new corpus.
@@ -219,9 +219,22 @@ class NetworkCache:
             settings: settings in which networks on the new corpus differ from those on the other one.
         """
         corpus = dataclasses.replace(self.corpus(source), name=name, split=split)
-        corpus = keep_dialogues(corpus, np.flatnonzero(split >= 0))
-        self._sources[name], self._settings[name] = source, settings
-        if not self.path(name).is_file() or not np.array_equal(self.corpus(name).split, corpus.split):
+        self.store(name, source, keep_dialogues(corpus, np.flatnonzero(split >= 0)), settings)
+
+    def store(self, name: str, source: str, corpus: Corpus, settings: tuple[str, ...] = ()) -> None:
+        """Stores a corpus that is derived from another one; its file lies beside the networks.
+
+        Args:
+            name: the name of the new corpus.
+            source: the name of the other corpus, whose preset is used.
+            corpus: the new corpus.
+            settings: settings in which networks on the new corpus differ from those on the other one.
+        """
+        self._sources[name] = self._sources.get(source, source)
+        self._settings[name] = settings
+        if not self.path(name).is_file() or not all(
+            np.array_equal(getattr(self.corpus(name), field), getattr(corpus, field)) for field in ("split", "labels")
+        ):
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
             save_corpus(corpus, self.path(name))
             self._corpora.pop(name, None)

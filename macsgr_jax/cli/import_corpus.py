@@ -8,8 +8,7 @@ import tyro
 from rich.progress import Progress
 
 from macsgr_jax.cli.common import make_console, refuse_output
-from macsgr_jax.data.corpus import SPLITS
-from macsgr_jax.data.labels import count_labels, count_unlabelled
+from macsgr_jax.data.labels import describe_splits
 from macsgr_jax.data.sources import READERS
 from macsgr_jax.errors import InputError
 from macsgr_jax.features.channels import parse_channels
@@ -96,15 +95,8 @@ def main(command: ImportCorpus) -> None:
         )
     for notice in corpus.notices:
         console.print(f"note: {notice}", highlight=False, soft_wrap=True)
-    counts = count_labels(corpus)
-    for split in SPLITS:
-        dialogues, utterances = len(corpus.dialogues_of(split)), len(corpus.utterances_of(split))
-        parts = [f"{count} {label}" for label, count in counts.get(split, {}).items()]
-        parts += [f"{count} without a label" for count in [count_unlabelled(corpus, split)] if count]
-        console.print(
-            f"{split}: {dialogues} dialogues of {utterances} utterances{': ' * bool(parts)}{', '.join(parts)}",
-            soft_wrap=True,
-        )
+    for line in describe_splits(corpus):
+        console.print(line, highlight=False, soft_wrap=True)
     for name, values in corpus.features.items():
         console.print(f"{name}: {values.shape[1]} columns", highlight=False)
     emotions = f"emotions: {', '.join(corpus.label_names)}"

@@ -216,6 +216,32 @@ def keep_dialogues(corpus: Corpus, dialogues: np.ndarray) -> Corpus:
     )
 
 
+def keep_utterances(corpus: Corpus, keep: np.ndarray) -> Corpus:
+    """Selects some utterances of a corpus; those of a dialogue that remain form a shorter dialogue.
+
+    Args:
+        corpus: the corpus to take them from.
+        keep: bool[U], which utterances to keep; a dialogue without any is left out.
+
+    Returns:
+        The smaller corpus; its sha256 is still that of the file.
+    """
+    dialogues = np.unique(corpus.dialogue_of_utterance[keep])
+    smaller = keep_dialogues(corpus, dialogues)
+    rows = np.flatnonzero(keep[np.isin(corpus.dialogue_of_utterance, dialogues)])
+    lengths = np.bincount(smaller.dialogue_of_utterance[rows], minlength=smaller.num_dialogues)
+    return dataclasses.replace(
+        smaller,
+        features={name: values[rows] for name, values in smaller.features.items()},
+        measured={name: values[rows] for name, values in smaller.measured.items()},
+        labels=smaller.labels[rows],
+        speakers=smaller.speakers[rows],
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        utterance_ids=tuple(smaller.utterance_ids[row] for row in rows),
+        texts=None if smaller.texts is None else tuple(smaller.texts[row] for row in rows),
+    )
+
+
 def choose_features(corpus: Corpus, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Groups feature sets by modality.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from macsgr_jax.data.corpus import SPLITS, UNLABELLED, Corpus, keep_dialogues
+from macsgr_jax.data.corpus import SPLITS, UNLABELLED, Corpus, keep_utterances
 from macsgr_jax.errors import InputError
 
 FEW = 10  # An emotion with fewer utterances can hardly be learned.
@@ -25,6 +25,18 @@ def count_labels(corpus: Corpus) -> dict[str, dict[str, int]]:
             numbers = np.bincount(corpus.labels[rows], minlength=corpus.num_classes).tolist()
             counts[split] = dict(zip(corpus.label_names, numbers, strict=True))
     return counts
+
+
+def describe_splits(corpus: Corpus) -> list[str]:
+    """Returns one line per split: its dialogues, its utterances, and how many of them have each label."""
+    counts = count_labels(corpus)
+    lines = []
+    for split in SPLITS:
+        dialogues, utterances = len(corpus.dialogues_of(split)), len(corpus.utterances_of(split))
+        parts = [f"{count} {label}" for label, count in counts.get(split, {}).items()]
+        parts += [f"{count} without a label" for count in [count_unlabelled(corpus, split)] if count]
+        lines.append(f"{split}: {dialogues} dialogues of {utterances} utterances{': ' * bool(parts)}{', '.join(parts)}")
+    return lines
 
 
 def count_unlabelled(corpus: Corpus, split: str) -> int:
@@ -55,12 +67,14 @@ def inspect_labels(corpus: Corpus) -> tuple[str, ...]:
     alike = [f"{a} and {b}" for a, b in itertools.combinations(corpus.label_names, 2) if _look_alike(a, b)]
     if alike:
         notices.append(
-            f"Labels that look like one emotion: {'; '.join(alike)}. Merge them with --merge-labels if they are one."
+            f"Labels that look like one emotion: {'; '.join(alike)}. Merge them with --merge-labels of"
+            " `macsgr import` if they are one."
         )
     numbers = [label for label in corpus.label_names if _is_number(label)]
     if numbers:
         notices.append(
-            f"Labels that are numbers: {_join(numbers)}. Leave them out with --ignore-labels if they are none."
+            f"Labels that are numbers: {_join(numbers)}. Leave them out with --ignore-labels of `macsgr import`"
+            " if they are none."
         )
     return tuple(notices)
 
@@ -143,30 +157,18 @@ def leave_out_labels(corpus: Corpus, labels: Sequence[str]) -> tuple[Corpus, np.
     keep = ~np.isin(corpus.labels, [corpus.label_names.index(label) for label in ignored])
     if not kept_names:
         raise InputError("--ignore-labels leaves no utterance: keep some labels")
-    dialogues = np.unique(corpus.dialogue_of_utterance[keep])
-    inside = np.isin(corpus.dialogue_of_utterance, dialogues)
-    smaller = keep_dialogues(corpus, dialogues)
-    rows = np.flatnonzero(keep[inside])
-    lengths = np.bincount(smaller.dialogue_of_utterance[rows], minlength=smaller.num_dialogues)
+    smaller = keep_utterances(corpus, keep)
     indices = [kept_names.index(label) if label in kept_names else UNLABELLED for label in corpus.label_names]
-    gone = corpus.num_dialogues - len(dialogues)
+    gone = corpus.num_dialogues - smaller.num_dialogues
     dialogues_gone = f", and {gone} dialogues that have no others" if gone else ""
     notice = f"{np.sum(~keep)} utterances with the label {_join(sorted(ignored))} are left out{dialogues_gone}."
-    return (
-        dataclasses.replace(
-            smaller,
-            features={name: values[rows] for name, values in smaller.features.items()},
-            measured={name: values[rows] for name, values in smaller.measured.items()},
-            labels=_reindex(smaller.labels[rows], indices),
-            label_names=kept_names,
-            speakers=smaller.speakers[rows],
-            offsets=np.concatenate([[0], np.cumsum(lengths)]),
-            utterance_ids=tuple(smaller.utterance_ids[row] for row in rows),
-            texts=None if smaller.texts is None else tuple(smaller.texts[row] for row in rows),
-            notices=(*corpus.notices, notice),
-        ),
-        np.flatnonzero(keep),
+    relabelled = dataclasses.replace(
+        smaller,
+        labels=_reindex(smaller.labels, indices),
+        label_names=kept_names,
+        notices=(*corpus.notices, notice),
     )
+    return relabelled, np.flatnonzero(keep)
 
 
 def _rename(corpus: Corpus, renamed: Mapping[str, str]) -> Corpus:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from macsgr_jax.cli.main import main
@@ -95,6 +96,13 @@ def test_a_corpus_with_unlabelled_utterances(
     out = tmp_path / "run"
     assert run_train("--corpus", str(tmp_path / "talks.npz"), "--seeds", "1", "--out", str(out)) == 0
     printed = capsys.readouterr().out
+    labels = [np.bincount(corpus.labels[corpus.labelled_of(split)], minlength=6) for split in ("train", "validation")]
+    for split, counts in zip(("train", "validation"), labels, strict=True):
+        told = ", ".join(f"{count} {label}" for count, label in zip(counts, corpus.label_names, strict=True))
+        dialogues, utterances = len(corpus.dialogues_of(split)), len(corpus.utterances_of(split))
+        assert f"{split}: {dialogues} dialogues of {utterances} utterances: {told}" in printed
+    assert "note: Utterances without a label are context, and in no loss and no score: " in printed
+    assert "note: The split test has no labels" in printed and "note: Fewer than 10 utterances have the" in printed
     assert "the test split has no labels: it was predicted, and not scored" in printed and "no labels" in printed
     results = read_results(out)
     (seed,) = results["networks"]["full"]["seeds"]

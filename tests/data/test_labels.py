@@ -62,8 +62,10 @@ def test_labels_are_counted_by_split_and_looked_at() -> None:
         "The split validation has no utterance with the label -2.67, happines, sad.",
         "The split test has no utterance with the label 1.33, happy.",
         "Fewer than 10 utterances have the label -2.67 (2), 1.33 (1), happy (3), happines (1), sad (4).",
-        "Labels that look like one emotion: happy and happines. Merge them with --merge-labels if they are one.",
-        "Labels that are numbers: -2.67, 1.33. Leave them out with --ignore-labels if they are none.",
+        "Labels that look like one emotion: happy and happines. Merge them with --merge-labels of"
+        " `macsgr import` if they are one.",
+        "Labels that are numbers: -2.67, 1.33. Leave them out with --ignore-labels of `macsgr import` if they"
+        " are none.",
     )
 
 
@@ -83,7 +85,8 @@ def test_which_spellings_look_alike(labels: tuple[str, ...], alike: list[str]) -
     """The emotions of the usual corpora do not."""
     (*_,) = found = [one for one in inspect_labels(make_labelled({"train": (labels * 10,)})) if "look like" in one]
     assert found == [
-        f"Labels that look like one emotion: {one}. Merge them with --merge-labels if they are one." for one in alike
+        f"Labels that look like one emotion: {one}. Merge them with --merge-labels of `macsgr import` if they are one."
+        for one in alike
     ]
 
 
