@@ -13,6 +13,7 @@ from macsgr_jax.data.sources import READERS
 from macsgr_jax.errors import InputError
 from macsgr_jax.features.channels import parse_channels
 from macsgr_jax.features.importing import SENTENCE_MODEL, import_corpus
+from macsgr_jax.features.loudness import TARGET
 from macsgr_jax.features.registry import NAMES
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class ImportCorpus:
         ignore_labels: Labels whose utterances are left out, separated by commas.
         channels: Of recordings with several channels: mix takes their mean; speaker takes the channel where the speaker
             is loudest; auto does so where it is clear for all; or a channel per speaker, such as Ann=left,Bob=right.
+        loudness: Of recordings, for audio features: normalize gives each recording, or the clips of each conversation,
+            one level, and predictions do the same; keep leaves it as it is.
         strict: For conversations: refuse transcripts with faults, and tell all of them, instead of repairing them.
         jobs: Number of recordings to process at once; 0 takes one per CPU core.
         overwrite: Replace the .npz file.
@@ -62,6 +65,7 @@ class ImportCorpus:
     merge_labels: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="EMOTION=LABELS")] = ()
     ignore_labels: str = ""
     channels: str = "auto"
+    loudness: Literal["normalize", "keep"] = "normalize"
     strict: bool = False
     jobs: int = 0
     overwrite: bool = False
@@ -89,6 +93,7 @@ def main(command: ImportCorpus) -> None:
             merges=_parse_merges(command.merge_labels),
             ignored_labels=_split_list(command.ignore_labels),
             channels=parse_channels(command.channels),
+            loudness=TARGET if command.loudness == "normalize" else None,
             strict=command.strict,
             jobs=command.jobs,
             on_clip=lambda clips: progress.update(task, total=clips, advance=1),

@@ -16,6 +16,7 @@ from macsgr_jax.data.sources.build import ImportedCorpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.features.audio_io import check_inside, fit_clips
 from macsgr_jax.features.channels import AUTO, assign_channels
+from macsgr_jax.features.loudness import TARGET
 from macsgr_jax.features.registry import TEXT_LSA, TEXT_SENTENCE, add_features, check_names
 from macsgr_jax.files import write_atomically
 
@@ -37,6 +38,7 @@ def import_corpus(
     merges: Mapping[str, Sequence[str]] | None = None,
     ignored_labels: Sequence[str] = (),
     channels: str | Mapping[str, int] = AUTO,
+    loudness: float | None = TARGET,
     strict: bool = False,
     jobs: int = 0,
     on_clip: Callable[[int], None] = lambda clips: None,
@@ -57,6 +59,8 @@ def import_corpus(
         merges: emotion -> labels that become it, in any case.
         ignored_labels: labels whose utterances are left out, in any case.
         channels: how recordings of several channels are read, as in `channels.assign_channels`.
+        loudness: the level in dBFS that recordings get before speech features are extracted, as in
+            `loudness.compute_gains`; predictions do the same. None leaves them as they are.
         strict: whether to refuse what would otherwise be repaired or marked unavailable.
         jobs: the number of clips to process at once; 0 takes one per CPU core.
         on_clip: called after each clip with the number of all clips.
@@ -103,6 +107,7 @@ def import_corpus(
         sentence_model if TEXT_SENTENCE in names else "",
         jobs or os.cpu_count() or 1,
         lambda: on_clip(len(clips)),
+        loudness=loudness,
     )
     saved = _write_checked(corpus, out, imported.extra_arrays)
     return dataclasses.replace(saved, notices=corpus.notices)

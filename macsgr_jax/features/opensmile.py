@@ -18,6 +18,8 @@ from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
 from macsgr_jax.extras import require
 from macsgr_jax.features.audio_io import read_clip
+from macsgr_jax.features.audio_quality import Quality, describe_doubts, measure_quality
+from macsgr_jax.features.loudness import compute_gains
 from macsgr_jax.files import write_npz
 
 KIND = "opensmile"
@@ -25,6 +27,7 @@ KIND = "opensmile"
 SETS = {"audio_egemaps": "eGeMAPSv02", "audio_compare": "ComParE_2016"}
 RATE = 16_000
 MIN_SECONDS = 0.06  # The longest analysis window.
+LARGEST = 1 - 2.0**-15  # openSMILE reads 16 bits; 1 would become -1.
 SILENCE = 1e-4  # The largest absolute sample of silence, where full scale is 1: -80 dB.
 
 
@@ -34,7 +37,7 @@ class Extracted(NamedTuple):
     Attributes:
         values: f32[U, D], 0 where not measured.
         measured: bool[U], whether the utterance was measured.
-        notices: one sentence for each reason why some were not.
+        notices: one sentence for each reason why some were not, and one about those that can hardly be trusted.
     """
 
     values: np.ndarray
@@ -42,11 +45,12 @@ class Extracted(NamedTuple):
     notices: tuple[str, ...]
 
 
-def describe_speech(name: str) -> Extractor:
+def describe_speech(name: str, loudness: float | None = None) -> Extractor:
     """Describes a feature set of SETS as it is made here.
 
     Args:
         name: one of SETS.
+        loudness: the level in dBFS that recordings get, as in `loudness.compute_gains`; None leaves them as they are.
 
     Returns:
         The extractor.
@@ -60,7 +64,10 @@ def describe_speech(name: str) -> Extractor:
         version = importlib.metadata.version("opensmile")
     except importlib.metadata.PackageNotFoundError:
         raise InputError("speech features need the package opensmile: pip install 'macsgr-jax[speech]'") from None
-    return Extractor({"kind": KIND, "set": SETS[name], "opensmile": version, "level": "functionals", "rate": RATE})
+    settings = {} if loudness is None else {"loudness": loudness}  # What is older does not say, and means none.
+    return Extractor(
+        {"kind": KIND, "set": SETS[name], "opensmile": version, "level": "functionals", "rate": RATE} | settings
+    )
 
 
 def extract_speech(
@@ -69,6 +76,7 @@ def extract_speech(
     jobs: int = 1,
     on_clip: Callable[[], None] = lambda: None,
     cache: Path | None = None,
+    conversations: Sequence[int] = (),
 ) -> Extracted:
     """Extracts the features of utterances; one that cannot be extracted counts as not measured.
 
@@ -78,6 +86,7 @@ def extract_speech(
         jobs: the number of utterances to process at once.
         on_clip: called after each utterance.
         cache: the folder of features that were extracted before; by default in the user's cache folder.
+        conversations: U numbers of conversations, whose clips have one loudness; by default they are all of one.
 
     Returns:
         The features; D is 88 for eGeMAPSv02 and 6373 for ComParE_2016.
@@ -85,24 +94,29 @@ def extract_speech(
     cache = cache or Path(require("platformdirs", "speech").user_cache_dir("macsgr_jax")) / "features"
     cache.mkdir(parents=True, exist_ok=True)
     smiles = threading.local()
+    gains = np.ones(len(clips), np.float32)
+    if "loudness" in extractor.description:
+        gains = compute_gains(clips, conversations or [0] * len(clips), extractor.description["loudness"])
 
-    def extract(clip: Clip | None) -> np.ndarray | str:
+    def extract(clip: Clip | None, gain: np.float32) -> tuple[np.ndarray | str, Quality | None]:
         if not hasattr(smiles, "smile"):
             smiles.smile = _make_smile(extractor)
-        values = "no recording" if clip is None else _extract_one(smiles.smile, extractor, clip, cache)
+        found = ("no recording", None) if clip is None else _extract_one(smiles.smile, extractor, clip, gain, cache)
         on_clip()
-        return values
+        return found
 
     width = len(_make_smile(extractor).feature_names)
     with ThreadPoolExecutor(max(jobs, 1)) as pool:
-        extracted = list(pool.map(extract, clips))
+        found = list(pool.map(extract, clips, gains))
+    extracted = [values for values, _ in found]
     measured = np.array([not isinstance(row, str) for row in extracted], bool)
     values = np.zeros((len(clips), width), np.float32)
     for row in np.flatnonzero(measured):
         values[row] = extracted[row]
     reasons = Counter(row for row in extracted if isinstance(row, str))
     notices = tuple(f"speech: {count} of {len(clips)} utterances: {reason}" for reason, count in reasons.items())
-    return Extracted(values, measured, notices)
+    doubts = describe_doubts(clips, [quality for _, quality in found])
+    return Extracted(values, measured, (*notices, *doubts))
 
 
 def _make_smile(extractor: Extractor) -> Any:
@@ -117,18 +131,27 @@ def _make_smile(extractor: Extractor) -> Any:
     )
 
 
-def _extract_one(smile: Any, extractor: Extractor, clip: Clip, cache: Path) -> np.ndarray | str:
-    """Returns f32[D], or the reason why there is nothing."""
+def _extract_one(
+    smile: Any, extractor: Extractor, clip: Clip, gain: np.float32, cache: Path
+) -> tuple[np.ndarray | str, Quality | None]:
+    """Returns f32[D], or the reason why there is nothing; and the quality of the clip where it was read."""
     try:
         samples, rate = read_clip(clip)
     except InputError as error:
-        return "missing file" if str(error).endswith("does not exist") else "unreadable file"
+        return "missing file" if str(error).endswith("does not exist") else "unreadable file", None
     if samples.shape[1] < MIN_SECONDS * rate:
-        return f"shorter than {1000 * MIN_SECONDS:.0f} ms"
+        return f"shorter than {1000 * MIN_SECONDS:.0f} ms", None
     if not np.all(np.isfinite(samples)):
-        return "damaged samples"
+        return "damaged samples", None
     if np.max(np.abs(samples)) < SILENCE:
-        return "silence"
+        return "silence", None
+    quality = measure_quality(samples, rate)
+    samples = np.clip(gain * samples, -1, np.float32(LARGEST))
+    return _apply_smile(smile, extractor, samples, rate, cache), quality
+
+
+def _apply_smile(smile: Any, extractor: Extractor, samples: np.ndarray, rate: int, cache: Path) -> np.ndarray | str:
+    """Returns f32[D], from the cache where it is known, or the reason why there is nothing."""
     key = hashlib.sha256(json.dumps([extractor.description, rate, samples.shape], sort_keys=True).encode())
     key.update(samples.tobytes())
     kept = cache / f"{key.hexdigest()}.npz"
