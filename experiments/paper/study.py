@@ -91,8 +91,8 @@ class TrainedNetwork:
 
     @cached_property
     def utterances(self) -> np.ndarray:
-        """i64[U], the rows of the test split, in the order of `probabilities`."""
-        return self.corpus.utterances_of("test")
+        """i64[U], the labelled rows of the test split, in the order of `probabilities`."""
+        return self.corpus.labelled_of("test")
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -148,12 +148,12 @@ class TrainedNetwork:
             split: validation or test, of `prepared`.
 
         Returns:
-            f64[S, U, C], probabilities; utterances in the corpus's order.
+            f64[S, U, C], probabilities; the labelled utterances in the corpus's order.
 
         Raises:
             InputError: a checkpoint is missing or damaged.
         """
-        rows = set(self.prepared.corpus.utterances_of(split).tolist())
+        rows = set(self.prepared.corpus.labelled_of(split).tolist())
         return np.array(
             [
                 [prediction.probabilities for prediction in of_seed if prediction.utterance in rows]
@@ -173,11 +173,11 @@ class TrainedNetwork:
         return self.folder / "checkpoints" / "full"
 
     def _read_columns(self, prefix: str, convert: Any) -> np.ndarray:
-        """Reads the columns of predictions.csv whose names begin with a prefix: [rows, columns]."""
+        """Reads the columns of predictions.csv whose names begin with a prefix: [rows, columns], of labelled rows."""
         with open(self.folder / PREDICTIONS_FILE, encoding="utf-8", newline="") as file:
             head, *rows = csv.reader(file)
         columns = [index for index, name in enumerate(head) if name.startswith(prefix)]
-        return np.array([[convert(row[index]) for index in columns] for row in rows])
+        return np.array([[convert(row[index]) for index in columns] for row in rows if row[head.index("gold")]])
 
 
 class NetworkCache:
@@ -212,7 +212,7 @@ class NetworkCache:
         return self._corpora[name]
 
     def derive(self, name: str, source: str, split: np.ndarray, settings: tuple[str, ...] = ()) -> None:
-        """Makes a corpus that differs from another one in its splits; its file is stored beside the networks.
+        """Makes a corpus that differs from another one in its splits, and stores it.
 
         Args:
             name: the name of the new corpus.
@@ -221,9 +221,22 @@ class NetworkCache:
             settings: settings in which networks on the new corpus differ from those on the other one.
         """
         corpus = dataclasses.replace(self.corpus(source), name=name, split=split)
-        corpus = keep_dialogues(corpus, np.flatnonzero(split >= 0))
-        self._sources[name], self._settings[name] = source, settings
-        if not self.path(name).is_file() or not np.array_equal(self.corpus(name).split, corpus.split):
+        self.store(name, source, keep_dialogues(corpus, np.flatnonzero(split >= 0)), settings)
+
+    def store(self, name: str, source: str, corpus: Corpus, settings: tuple[str, ...] = ()) -> None:
+        """Stores a corpus that is derived from another one; its file lies beside the networks.
+
+        Args:
+            name: the name of the new corpus.
+            source: the name of the other corpus, whose preset is used.
+            corpus: the new corpus.
+            settings: settings in which networks on the new corpus differ from those on the other one.
+        """
+        self._sources[name] = self._sources.get(source, source)
+        self._settings[name] = settings
+        if not self.path(name).is_file() or not all(
+            np.array_equal(getattr(self.corpus(name), field), getattr(corpus, field)) for field in ("split", "labels")
+        ):
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
             save_corpus(corpus, self.path(name))
             self._corpora.pop(name, None)

@@ -140,7 +140,7 @@ def to_corpus(conversations: Sequence[Dialogue], label_names: Sequence[str], nam
 
     Args:
         conversations: at least one conversation.
-        label_names: the emotions; utterances without a label get the first one.
+        label_names: the emotions of those utterances that have a label.
         name: the name of the corpus; by default that of the first conversation.
 
     Returns:

@@ -14,8 +14,9 @@ from rich.console import Console
 from macsgr_jax import __version__
 from macsgr_jax.calibration import fit_temperature
 from macsgr_jax.config import Config
-from macsgr_jax.data.corpus import Corpus, choose_features
+from macsgr_jax.data.corpus import UNLABELLED, Corpus, choose_features
 from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
+from macsgr_jax.data.labels import describe_splits, inspect_labels
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json, write_text
 from macsgr_jax.overrides import override, to_json
@@ -147,9 +148,11 @@ def choose_variants(corpus: Corpus, config: Config, single_modalities: bool) -> 
 
 
 def describe_start(console: Console, prepared: PreparedCorpus) -> None:
-    """Prints what loading the corpus noticed, the features that are read, and the devices."""
-    for notice in prepared.corpus.notices:
-        console.print(f"note: {notice}", highlight=False)
+    """Prints what loading the corpus noticed, its labels by split, the features that are read, and the devices."""
+    for notice in (*prepared.corpus.notices, *inspect_labels(prepared.corpus)):
+        console.print(f"note: {notice}", highlight=False, soft_wrap=True)
+    for line in describe_splits(prepared.corpus):
+        console.print(line, highlight=False, soft_wrap=True)
     features = "; ".join(
         f"{modality}: {', '.join(names)}" for modality, names in prepared.standardizer.feature_sets.items()
     )
@@ -214,7 +217,8 @@ def format_predictions(prepared: PreparedCorpus, predictions: Mapping[int, Seque
     for seed, of_seed in predictions.items():
         for prediction in of_seed:
             utterance, probabilities = prediction.utterance, prediction.probabilities
-            gold, predicted = labels[corpus.labels[utterance]], labels[np.argmax(probabilities)]
+            label = corpus.labels[utterance]
+            gold, predicted = "" if label == UNLABELLED else labels[label], labels[np.argmax(probabilities)]
             numbers = (f"{value:.6f}" for value in (*probabilities, *prediction.weights))
             writer.writerow([seed, corpus.utterance_ids[utterance], gold, predicted, *numbers])
     return text.getvalue()

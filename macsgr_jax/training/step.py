@@ -222,7 +222,7 @@ def evaluate(params: Params, utterances: Utterances, rows: Array, *, network: Ne
     def step(counts: Counts, index: Array) -> tuple[Counts, None]:
         batch = gather_batch(utterances, index)
         output = network.apply({"params": params}, batch)
-        return add_counts(counts, count(output.logits, batch.labels, batch.mask)), None
+        return add_counts(counts, count(output.logits, batch.labels, batch.labelled)), None
 
     return jax.lax.scan(step, zero_counts(network.num_classes), rows)[0]
 

@@ -40,8 +40,8 @@ from experiments.robustness import main as robustness
 from experiments.tables import TABLES, Tables
 from experiments.tables import main as tables
 from macsgr_jax.cli.common import run_script
-from macsgr_jax.data.corpus import Corpus
-from macsgr_jax.data.corpus_file import save_corpus
+from macsgr_jax.data.corpus import UNLABELLED, Corpus
+from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.overrides import override
 from macsgr_jax.presets import DEFAULT, PRESETS
 from tests.testing.corpora import TINY, compile_quickly, make_corpus
@@ -322,6 +322,22 @@ def test_missing_modalities(run_study: RunStudy, full: TrainedNetwork) -> None:
     assert networks["full"]["everything"] == [pytest.approx(full.scores("waf1")[0])]
     assert list(networks["full"]) == ["everything", "without audio", "without text", "30 % lack one"]
     assert len({scores[0] for of_network in networks.values() for scores in of_network.values()}) > 2
+
+
+@pytest.mark.slow
+def test_missing_labels(run_study: RunStudy, study_folder: Path, tiny_iemocap: Corpus) -> None:
+    """Each fold is trained on with all labels, with some of them hidden, and without the same utterances."""
+    part = run_study(Robustness, robustness, "robustness_unlabelled", "--part", "unlabelled")["parts"]["iemocap"]
+    assert [len(scores) for scores in part["waf1"].values()] == [4, 4, 4]
+    corpora = study_folder / "runs" / "quick" / "corpora"
+    whole, context, dropped = (
+        load_corpus(corpora / f"iemocap_fold_0{ending}.npz") for ending in ("", "_context", "_dropped")
+    )
+    hidden = np.flatnonzero(context.labels == UNLABELLED)
+    training = whole.utterances_of("train")
+    assert set(hidden) <= set(training) and len(hidden) == round(0.3 * len(training))
+    assert set(whole.utterance_ids) - set(dropped.utterance_ids) == {whole.utterance_ids[row] for row in hidden}
+    assert dropped.utterances_of("validation").size == whole.utterances_of("validation").size > 0
 
 
 @pytest.mark.slow
