@@ -127,6 +127,24 @@ class Transcript:
         return utterance
 
 
+def make_conversation(
+    name: str, rows: Sequence[Row], recording: Path | None = None, folder: Path = Path(), *, repairs: Repairs
+) -> Dialogue:
+    """Makes a conversation of its rows.
+
+    Args:
+        name: the name of the conversation.
+        rows: at least one row, of `transcripts.row.make_row`.
+        recording: the recording of the whole conversation, if there is one.
+        folder: the folder to which paths of clips are relative.
+        repairs: gets what was repaired.
+
+    Returns:
+        The conversation.
+    """
+    return Dialogue(name=name, utterances=_read_utterances(rows, recording, folder, repairs))
+
+
 def to_corpus(conversations: Sequence[Dialogue], label_names: Sequence[str], name: str = "") -> Corpus:
     """Makes a corpus without features of conversations whose ids and speakers are each their own.
 
@@ -231,7 +249,7 @@ def _read_file(
         found = recording
         if found is None and not any(row.values["clip"] for row in own):
             found = folder.find_recording(dialogue if len(groups) > 1 else path.stem)
-        conversations.append(Dialogue(name=name, utterances=_read_utterances(own, found, path.parent, repairs)))
+        conversations.append(make_conversation(name, own, found, path.parent, repairs=repairs))
     return conversations
 
 
