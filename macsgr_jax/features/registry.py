@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -102,6 +103,7 @@ def apply_extractors(
     clips: Sequence[Clip | None],
     jobs: int = 1,
     on_clip: Callable[[], None] = lambda: None,
+    cache: Path | None = None,
 ) -> Extracted:
     """Extracts feature sets of utterances.
 
@@ -111,6 +113,7 @@ def apply_extractors(
         clips: U clips; None where there is no audio.
         jobs: the number of clips to process at once.
         on_clip: called after each clip.
+        cache: the folder of features of clips that were extracted before; by default in the user's cache folder.
 
     Returns:
         The feature sets.
@@ -124,7 +127,7 @@ def apply_extractors(
         check_extractor(name, extractor)
         kind = extractor.description["kind"]
         if kind == opensmile.KIND:
-            values, known, reasons = opensmile.extract_speech(extractor, clips, jobs, on_clip)
+            values, known, reasons = opensmile.extract_speech(extractor, clips, jobs, on_clip, cache)
             notices += reasons
         else:
             apply = tfidf.apply_tfidf if kind == tfidf.KIND else sentence_embeddings.embed_texts

@@ -48,7 +48,7 @@ def find_model(name: str | Path) -> Path:
     if isinstance(name, str) and is_published(SHIPPED / name) and Path(name).name == name:
         return SHIPPED / name
     folder = Path(name)
-    if not folder.is_dir():
+    if not folder.is_dir() and folder.name == text:  # A path gets the sentence of its kind when it is opened.
         shipped = ", ".join(path.name for path in sorted(SHIPPED.iterdir())) if SHIPPED.is_dir() else "none"
         raise InputError(
             f"there is no model {text}: give the folder of a run or of `macsgr publish`, or the name of a model that"

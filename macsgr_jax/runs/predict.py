@@ -52,6 +52,7 @@ def predict_conversations(
     strict: bool = False,
     on_utterance: Callable[[], None] = lambda: None,
     on_notice: Callable[[str], None] = lambda text: None,
+    cache: Path | None = None,
 ) -> Iterator[PredictedConversation]:
     """Predicts the emotion of every utterance of some conversations.
 
@@ -64,6 +65,7 @@ def predict_conversations(
             know.
         on_utterance: called after each utterance whose features are extracted.
         on_notice: called with a sentence about labels that the networks do not know.
+        cache: the folder of features of clips; by default in the user's cache folder.
 
     Yields:
         The predictions for each conversation.
@@ -87,7 +89,7 @@ def predict_conversations(
         audio_notices: tuple[str, ...] = ()
         if hears:
             conversation, audio_notices = _place_clips(conversation, channels)
-        corpus = extract_features(model, conversation, jobs, on_utterance)
+        corpus = extract_features(model, conversation, jobs, on_utterance, cache)
         turns = standardize_turns(model, corpus)
         ids = [utterance.id for utterance in conversation.utterances]
         records = [
@@ -275,7 +277,11 @@ def _place_clips(conversation: Dialogue, channels: str | Mapping[str, int]) -> t
 
 
 def extract_features(
-    model: Model, conversation: Dialogue, jobs: int, on_utterance: Callable[[], None] = lambda: None
+    model: Model,
+    conversation: Dialogue,
+    jobs: int,
+    on_utterance: Callable[[], None] = lambda: None,
+    cache: Path | None = None,
 ) -> Corpus:
     """Extracts the features that the networks read; returns the conversation as a corpus of one dialogue.
 
@@ -285,7 +291,7 @@ def extract_features(
     corpus = to_corpus([conversation], model.label_names)
     texts = [utterance.text for utterance in conversation.utterances]
     clips = [utterance.clip for utterance in conversation.utterances]
-    made = apply_extractors(model.extractors, texts, clips, jobs, on_utterance)
+    made = apply_extractors(model.extractors, texts, clips, jobs, on_utterance, cache)
     return dataclasses.replace(corpus, features=made.features, measured=made.measured, notices=made.notices)
 
 

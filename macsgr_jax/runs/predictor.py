@@ -152,8 +152,40 @@ class EmotionPredictor:
             path = Path(conversation)
             conversations = read_conversations(path, found, strict=strict, on_notice=notices.append)
         else:
-            conversations = _make_conversations(conversation, found, name, strict, notices.append)
-        records = []
+            conversations = make_conversations(conversation, found, name, strict, notices.append)
+        predicted = self.predict_conversations(
+            conversations, channels=channels, strict=strict, jobs=jobs, on_utterance=on_utterance
+        )
+        return dataclasses.replace(predicted, notices=(*notices, *predicted.notices))
+
+    def predict_conversations(
+        self,
+        conversations: Sequence[Dialogue],
+        *,
+        channels: str | Mapping[str, int] = AUTO,
+        strict: bool = False,
+        jobs: int = 0,
+        cache: Path | None = None,
+        on_utterance: Callable[[], None] = lambda: None,
+    ) -> Predictions:
+        """Predicts conversations that were read before; see `predict`.
+
+        Args:
+            conversations: the conversations, of `data.transcript.read_conversations` or `make_conversations`.
+            channels: as for `predict`.
+            strict: as for `predict`.
+            jobs: as for `predict`.
+            cache: the folder of features of clips; by default in the user's cache folder.
+            on_utterance: as for `predict`.
+
+        Returns:
+            The predictions.
+
+        Raises:
+            InputError: it is strict, and there are faults.
+        """
+        notices: list[str] = []
+        records: list[dict[str, Any]] = []
         for part in predict_conversations(
             self.model,
             conversations,
@@ -162,6 +194,7 @@ class EmotionPredictor:
             strict=strict,
             on_utterance=on_utterance,
             on_notice=notices.append,
+            cache=cache,
         ):
             records += part.records
             notices += [f"{part.name}: {notice}" for notice in part.notices]
@@ -218,6 +251,46 @@ def load_predictor(
     return EmotionPredictor(load_model(find_model(model), context, samples, seed, sentence_model))
 
 
+def make_conversations(
+    utterances: Sequence[Spoken],
+    recording: Path | None,
+    name: str,
+    strict: bool,
+    on_notice: Callable[[str], None],
+) -> list[Dialogue]:
+    """Makes conversations of a list of utterances, one per value of `dialogue`.
+
+    Args:
+        utterances: the utterances, as for `predict`.
+        recording: the recording of the whole conversation, if there is one.
+        name: the name of the conversation.
+        strict: whether faults are refused.
+        on_notice: called with a sentence on what was repaired.
+
+    Returns:
+        The conversations.
+
+    Raises:
+        InputError: an utterance cannot be understood.
+    """
+    check_recording(recording)
+    if not len(utterances):
+        raise InputError("an empty conversation: give one element per utterance")
+    groups: dict[str, list[Row]] = {}
+    for number, utterance in enumerate(utterances):
+        row = _read_spoken(utterance, f"utterance {number}")
+        groups.setdefault(row.values["dialogue"], []).append(row)
+    if len(groups) > 1 and recording is not None:
+        raise InputError(f"{recording} is for one conversation, and there are {len(groups)}: leave it out")
+    repairs = Repairs()
+    conversations = [
+        make_conversation(f"{name}_{dialogue}" if len(groups) > 1 else name, rows, recording, repairs=repairs)
+        for dialogue, rows in groups.items()
+    ]
+    repairs.settle(strict, on_notice)
+    return conversations
+
+
 def _read_spoken(utterance: Spoken, where: str) -> Row:
     if isinstance(utterance, Utterance):
         values = {name: getattr(utterance, name) for name in ("id", "speaker", "text", "label", "start", "end")}
@@ -230,31 +303,3 @@ def _read_spoken(utterance: Spoken, where: str) -> Row:
     if not isinstance(utterance, Mapping):
         raise InputError(f"{where} is of type {type(utterance).__name__}: give a mapping such as {EXAMPLE}, or a text")
     return read_object(dict(utterance), where)
-
-
-def _make_conversations(
-    utterances: Sequence[Spoken],
-    recording: Path | None,
-    name: str,
-    strict: bool,
-    on_notice: Callable[[str], None],
-) -> list[Dialogue]:
-    """Makes conversations of a list of utterances, one per value of `dialogue`."""
-    check_recording(recording)
-    if not len(utterances):
-        raise InputError("an empty conversation: give one element per utterance")
-    groups: dict[str, list[Row]] = {}
-    for number, utterance in enumerate(utterances):
-        row = _read_spoken(utterance, f"utterance {number}")
-        groups.setdefault(row.values["dialogue"], []).append(row)
-    if len(groups) > 1 and recording is not None:
-        raise InputError(
-            f"the recording {recording} is for one conversation, and there are {len(groups)}: leave it out"
-        )
-    repairs = Repairs()
-    conversations = [
-        make_conversation(f"{name}_{dialogue}" if len(groups) > 1 else name, rows, recording, repairs=repairs)
-        for dialogue, rows in groups.items()
-    ]
-    repairs.settle(strict, on_notice)
-    return conversations
