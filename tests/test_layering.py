@@ -22,7 +22,7 @@ LAYERS = (
     ("features", "training"),
     ("inference",),
     ("runs", "viewer"),
-    ("search",),
+    ("search", "serving"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

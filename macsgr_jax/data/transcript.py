@@ -135,6 +135,34 @@ class Transcript:
         return utterance
 
 
+def make_conversation(
+    name: str,
+    rows: Sequence[Row],
+    recording: Path | None = None,
+    folder: Path = Path(),
+    *,
+    repairs: Repairs,
+    allow_outside: bool = False,
+) -> Dialogue:
+    """Makes a conversation of its rows.
+
+    Args:
+        name: the name of the conversation.
+        rows: at least one row, of `transcripts.row.make_row`.
+        recording: the recording of the whole conversation, if there is one.
+        folder: the folder to which paths of clips are relative.
+        repairs: gets what was repaired.
+        allow_outside: whether clips may lie outside the folder.
+
+    Returns:
+        The conversation.
+
+    Raises:
+        InputError: a row cannot be used.
+    """
+    return Dialogue(name, _read_utterances(rows, recording, _ClipFolder(folder, allow_outside), repairs))
+
+
 def to_corpus(conversations: Sequence[Dialogue], label_names: Sequence[str], name: str = "") -> Corpus:
     """Makes a corpus without features of conversations whose ids and speakers are each their own.
 

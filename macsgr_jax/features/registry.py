@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -105,6 +106,7 @@ def apply_extractors(
     jobs: int = 1,
     on_clip: Callable[[], None] = lambda: None,
     conversations: Sequence[int] = (),
+    cache: Path | None = None,
 ) -> Extracted:
     """Extracts feature sets of utterances.
 
@@ -115,6 +117,7 @@ def apply_extractors(
         jobs: the number of clips to process at once.
         on_clip: called after each clip.
         conversations: U numbers of conversations; by default the utterances are all of one.
+        cache: the folder of features of clips that were extracted before; by default in the user's cache folder.
 
     Returns:
         The feature sets.
@@ -129,7 +132,7 @@ def apply_extractors(
         kind = extractor.description["kind"]
         if kind == opensmile.KIND:
             values, known, reasons = opensmile.extract_speech(
-                extractor, clips, jobs, on_clip, conversations=conversations
+                extractor, clips, jobs, on_clip, cache, conversations=conversations
             )
             notices += [reason for reason in reasons if reason not in notices]  # Of another set of the same clips.
         else:
