@@ -107,7 +107,7 @@ class RowPredictions(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What networks keep of the past of a stream, S networks in front of each array; nothing in a batch.
+    """What networks keep of the past of a stream; nothing in a batch. Several networks stand in front of each array.
 
     Attributes:
         encoded: the variables of `Network.encode`.
@@ -180,11 +180,11 @@ def predict_draws(
     *,
     network: Network,
 ) -> tuple[RowPredictions, Kept]:
-    """Predicts with S networks: encodes once, and decodes the means and all draws of the latent Gaussians at once.
+    """Encodes once, and decodes the means and all draws of the latent Gaussians at once.
 
     Args:
-        params: the weights, S in front of each array.
-        temperatures: f32[S], by which logits are divided.
+        params: the weights of one network, or those of S networks, S in front of each array.
+        temperatures: f32[] or f32[S], by which logits are divided.
         kept: what the networks keep of the past, in a stream.
         batch: the rows, or the newest utterances of a stream.
         noise: f32[draws, M, B, N, d_e], standard normal.
@@ -217,10 +217,8 @@ def predict_draws(
         sampled = jnp.mean(rows.sampled[1:], axis=0)
         return jax.tree.map(lambda values: values[0], rows)._replace(sampled=sampled), Kept(encoding, decoding)
 
-    if len(temperatures) == 1:  # A single network is spared the batch dimension.
-        alone = jax.tree.map(lambda values: values[0], (params, temperatures, kept))
-        rows, after = predict(*alone)
-        return rows, jax.tree.map(lambda values: values[None], after)
+    if not jnp.ndim(temperatures):  # A single network is spared the batch dimension.
+        return predict(params, temperatures, kept)
     rows, after = jax.vmap(predict)(params, temperatures, kept)
     return jax.tree.map(lambda values: jnp.mean(values, axis=0), rows), after
 
@@ -229,16 +227,15 @@ def predict_draws(
 def predict_rows(
     params: Params, temperatures: Array, batch: Batch, noise: Array, *, network: Network
 ) -> RowPredictions:
-    """Predicts the utterances of some rows, as `predict_draws` does."""
+    """Predicts the utterances of some rows, as `predict_draws` describes."""
     return predict_draws(params, temperatures, Kept({}, {}), batch, noise, network=network)[0]
 
 
 @functools.partial(jax.jit, static_argnames=("network", "samples", "modalities", "slots"))
-def draw_noise(params: Params, *, network: Network, samples: int, modalities: int, slots: int) -> Array:
+def draw_noise(*, network: Network, samples: int, modalities: int, slots: int) -> Array:
     """Draws the noise of the latent Gaussians, the same for every conversation.
 
     Args:
-        params: the weights of S networks, S in front; they do not matter.
         network: the network.
         samples: the number of draws.
         modalities: M.
@@ -249,9 +246,10 @@ def draw_noise(params: Params, *, network: Network, samples: int, modalities: in
     """
 
     def draw(key: Array) -> Array:
-        shape = (modalities, 1, slots, network.projection.features)
-        one = jax.tree.map(lambda values: values[0], params)
-        return network.apply({"params": one}, shape, method="draw_noise", rngs={"sample": key})[:, 0]
+        size = network.projection.features
+        unused = {"prototypes": jnp.zeros((network.num_prototypes, size))}
+        shape = (modalities, 1, slots, size)
+        return network.apply({"params": unused}, shape, method="draw_noise", rngs={"sample": key})[:, 0]
 
     return jax.vmap(draw)(jax.random.split(jax.random.key(0), samples))
 
@@ -280,8 +278,12 @@ class Predictor:
         self.config = config
         self.context = max(4 * math.ceil(context / 4), MIN_SLOTS)
         self.network = build_network(config, num_classes)
-        self.temperatures = np.asarray(temperatures, np.float32)
-        self.params: Params = jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *params))
+        # A single network is spared the dimension of several.
+        alone = len(params) == 1
+        self.temperatures = np.asarray(temperatures[0] if alone else temperatures, np.float32)
+        self.params: Params = jax.device_put(
+            params[0] if alone else jax.tree.map(lambda *leaves: np.stack(leaves), *params)
+        )
         self.samples = samples
         self._noise: dict[int, np.ndarray] = {}
 
@@ -290,7 +292,7 @@ class Predictor:
         """Returns the number of features of each modality."""
         encoder = self.params["encoder"]
         inputs = {name.removeprefix("input_"): encoder[name] for name in encoder if name.startswith("input_")}
-        return {name: inputs[name]["kernel"].shape[1] for name in sorted(inputs)}
+        return {name: inputs[name]["kernel"].shape[-2] for name in sorted(inputs)}
 
     def predict(self, turns: Turns) -> list[Prediction]:
         """Predicts every utterance of a whole conversation."""
@@ -322,7 +324,7 @@ class Predictor:
         """Returns the noise of a conversation in a row of some slots, f32[draws, M, N, d_e]."""
         if slots not in self._noise:
             shape = {"samples": self.samples, "modalities": len(self.widths), "slots": slots}
-            self._noise[slots] = np.asarray(draw_noise(self.params, network=self.network, **shape))
+            self._noise[slots] = np.asarray(draw_noise(network=self.network, **shape))
         return self._noise[slots]
 
     def _predict_rows(

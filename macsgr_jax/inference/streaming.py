@@ -17,34 +17,38 @@ from macsgr_jax.models.stream import Cursor
 from macsgr_jax.types import Batch, Params
 
 
+# Windows begin half a window after one another, so that each utterance lies in two of them. Both are rows of one batch:
+# with a single row XLA would copy everything that is kept at every step, instead of writing in place.
+WINDOWS = 2
+
+
 class StreamState(NamedTuple):
     """What is kept of R conversations that go on.
 
     Attributes:
         lengths: i32[R], the number of utterances of each conversation so far.
         speakers: i32[R, context], the speaker of each conversation's utterance at each position modulo the context.
-        windows: what the networks keep of the current windows, on the device. At first there is one; the second begins
-            when a conversation grows longer than half a window.
+        kept: what the networks keep of both current windows of each conversation, on the device, in 2 * R rows.
     """
 
     lengths: np.ndarray
     speakers: np.ndarray
-    windows: tuple[Kept, ...]
+    kept: Kept
 
 
 @functools.partial(jax.jit, static_argnames=("network",), donate_argnames=("kept",))
 def predict_newest(
     params: Params, temperatures: Array, kept: Kept, batch: Batch, noise: Array, slot: Array, *, network: Network
 ) -> tuple[RowPredictions, Kept]:
-    """Predicts the newest utterances of R conversations.
+    """Predicts the newest utterances of conversations.
 
     Args:
-        params: the weights of S networks, S in front of each array.
-        temperatures: f32[S].
+        params: the weights of one network or several, as in `predict_draws`.
+        temperatures: f32[] or f32[S].
         kept: what the networks keep of the windows before these utterances; its buffers are reused.
-        batch: the utterances, B = R and N = 1; the mask is False where a conversation has no new one.
+        batch: the utterances, N = 1; the mask is False where a row has no new one.
         noise: f32[draws, M, N, d_e], the noise of each slot of a window.
-        slot: i32[R], the slot of each utterance in its window; without a new one, that of the next.
+        slot: i32[B], the slot of each utterance in its window; without a new one, that of the next.
         network: the network.
 
     Returns:
@@ -63,7 +67,7 @@ class StreamingPredictor:
     that an utterance lies in, the networks keep what later utterances need, so that nothing is computed twice.
 
     Args:
-        predictor: a predictor of causal networks; its program for one utterance is compiled at once.
+        predictor: a predictor of causal networks; its program for the next utterance is compiled at once.
         conversations: the number R of conversations, which are predicted as one batch.
 
     Attributes:
@@ -80,10 +84,15 @@ class StreamingPredictor:
         self._context = predictor.context
         self._noise = jax.device_put(predictor.draw_noise(self._context))
         lengths = np.zeros(conversations, np.int32)
-        self.state = StreamState(lengths, np.zeros((conversations, self._context), np.int32), ())
-        # A step without an utterance keeps nothing, and compiles the program.
-        _, window = self._step(self._start_window(), self._place({}), lengths)
-        self.state = self.state._replace(windows=(window,))
+        self.state = StreamState(lengths, np.zeros((conversations, self._context), np.int32), Kept({}, {}))
+        nothing, slots = self._place({}), self._find_slots()
+        one = predictor
+        step = functools.partial(predict_newest, network=one.network)
+        _, shapes = jax.eval_shape(step, one.params, one.temperatures, Kept({}, {}), nothing, self._noise, slots)
+        kept = jax.device_put(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes))
+        # A step without an utterance compiles the program, and what it writes is written over by the next one.
+        _, kept = step(one.params, one.temperatures, kept, nothing, self._noise, slots)
+        self.state = self.state._replace(kept=kept)
 
     def update(self, turn: Turns) -> Prediction:
         """Predicts the next utterance (U = 1) of the first conversation."""
@@ -98,45 +107,43 @@ class StreamingPredictor:
         Returns:
             Conversation -> the prediction for that utterance.
         """
-        lengths, speakers, windows = self.state
-        half = self._context // 2
-        if len(windows) == 1 and any(lengths[one] >= half for one in turns):
-            windows = (*windows, self._start_window())
-        batch = self._place(turns)
-        for one, turn in turns.items():
-            speakers[one, lengths[one] % self._context] = turn.speakers[0]
-        slots, found, after = [], [], []
-        for number, kept in enumerate(windows):
-            position = lengths - number * half  # Negative where the window does not exist yet.
-            slot = (position % self._context).astype(np.int32)
-            rows, kept = self._step(kept, batch._replace(mask=batch.mask & (position >= 0)[:, None]), slot)
-            slots.append(np.where(position >= 0, slot, -1))
-            found.append(rows)
-            after.append(kept)
-        oldest = np.argmax(slots, axis=0)
-        rows = [RowPredictions(*map(np.asarray, one)) for one in found[: max(oldest[list(turns)], default=0) + 1]]
-        predictions = {
-            one: self._describe(rows[oldest[one]], one, int(slots[oldest[one]][one])) for one in turns
-        }
+        lengths, speakers, kept = self.state
+        for conversation, turn in turns.items():
+            speakers[conversation, lengths[conversation] % self._context] = turn.speakers[0]
+        one, slots = self._predictor, self._find_slots()
+        result, kept = predict_newest(
+            one.params, one.temperatures, kept, self._place(turns), self._noise, slots, network=one.network
+        )
+        found = RowPredictions(*map(np.asarray, result))
+        predictions = {}
+        for conversation in turns:
+            rows = conversation + np.arange(WINDOWS) * len(lengths)
+            # The older window, except that the second one does not exist before half a window.
+            row = rows[np.argmax(slots[rows]) if lengths[conversation] >= self._context // 2 else 0]
+            predictions[conversation] = self._describe(found, int(row), conversation, int(slots[row]))
         lengths[list(turns)] += 1
-        self.state = StreamState(lengths, speakers, tuple(after))
+        self.state = StreamState(lengths, speakers, kept)
         return predictions
 
     def restart(self, conversation: int) -> None:
         """Forgets a conversation, so that another one can take its place."""
         self.state.lengths[conversation] = 0
 
-    def _describe(self, rows: RowPredictions, conversation: int, slot: int) -> Prediction:
+    def _find_slots(self) -> np.ndarray:
+        """Returns the slot of the next utterance of each conversation in the first windows and in the second, i32[2R].
+
+        Before half a window, what the second window is given does not matter: its slot 0 forgets it.
+        """
+        begin = np.arange(WINDOWS)[:, None] * (self._context // WINDOWS)
+        return ((self.state.lengths - begin) % self._context).astype(np.int32).reshape(-1)
+
+    def _describe(self, found: RowPredictions, row: int, conversation: int, slot: int) -> Prediction:
         first = int(self.state.lengths[conversation]) - slot
         speakers = self.state.speakers[conversation, (first + np.arange(slot + 1)) % self._context]
-        return self._predictor.describe(rows, conversation, 0, slice(0, slot + 1), slot, speakers, first)
-
-    def _step(self, kept: Kept, batch: Batch, slot: np.ndarray) -> tuple[RowPredictions, Kept]:
-        one = self._predictor
-        return predict_newest(one.params, one.temperatures, kept, batch, self._noise, slot, network=one.network)
+        return self._predictor.describe(found, row, 0, slice(0, slot + 1), slot, speakers, first)
 
     def _place(self, turns: Mapping[int, Turns]) -> Batch:
-        """Returns the next utterances as a batch with one slot per conversation."""
+        """Returns the next utterances as a batch with one slot, once for each window."""
         rows = len(self.state.lengths)
         features = {name: np.zeros((rows, 1, width), np.float32) for name, width in self._predictor.widths.items()}
         available = {name: np.zeros((rows, 1), bool) for name in features}
@@ -146,11 +153,5 @@ class StreamingPredictor:
                 values[one], available[name][one] = turn.features[name], turn.available[name]
             speakers[one], mask[one] = turn.speakers, True
         dialogue = np.where(mask, 0, -1).astype(np.int32)
-        return Batch(features, available, speakers, np.zeros_like(speakers), dialogue, mask)
-
-    def _start_window(self) -> Kept:
-        """Returns what the networks keep of a window that has not begun: zeros."""
-        one, batch = self._predictor, self._place({})
-        arguments = (one.params, one.temperatures, Kept({}, {}), batch, self._noise, self.state.lengths)
-        _, kept = jax.eval_shape(functools.partial(predict_newest, network=one.network), *arguments)
-        return jax.device_put(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), kept))
+        batch = Batch(features, available, speakers, np.zeros_like(speakers), dialogue, mask)
+        return jax.tree.map(lambda values: np.concatenate([values] * WINDOWS), batch)

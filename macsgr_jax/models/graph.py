@@ -20,21 +20,20 @@ MAX_COSINE = 1.0 - 1e-6
 
 
 def semantic_similarity(
-    nodes: Array, form: Literal["scaled", "printed"] = "scaled", others: Array | None = None
+    nodes: Array, form: Literal["scaled", "printed"] = "scaled", units: Array | None = None
 ) -> Array:
     """Computes M^s of eq. 22 between all slots of a row.
 
     Args:
         nodes: f32[B, N, d_f], the features of the slots.
         form: "scaled" is 1 - arccos(cos) / pi, between 0 and 1; "printed" is 1 - arccos(cos), negative for wide angles.
-        others: f32[B, K, d_f], the features of the slots to compare with; by default `nodes`.
+        units: f32[B, K, d_f], the features of the slots to compare with, of unit length; by default those of `nodes`.
 
     Returns:
         f32[B, N, K]; K is N by default.
     """
     unit = safe_normalize(nodes)
-    other = unit if others is None else safe_normalize(others)
-    cosine = jnp.clip(jnp.einsum("bid,bjd->bij", unit, other), -MAX_COSINE, MAX_COSINE)
+    cosine = jnp.clip(jnp.einsum("bid,bjd->bij", unit, unit if units is None else units), -MAX_COSINE, MAX_COSINE)
     angle = jnp.arccos(cosine)
     return 1.0 - angle / jnp.pi if form == "scaled" else 1.0 - angle
 

@@ -25,7 +25,7 @@ from macsgr_jax.types import Batch, Gaussian, NetworkOutput
 # configuration have to compare equal: they are static arguments of jitted functions.
 _PER_MODALITY = {"variable_axes": {"params": 0, STREAM: 0}, "split_rngs": {"params": True}}
 DensePerModality = nn.vmap(nn.Dense, **_PER_MODALITY)
-DistributionEncoderPerModality = nn.vmap(DistributionEncoder, **_PER_MODALITY)
+DistributionEncoderPerModality = nn.vmap(DistributionEncoder, in_axes=(0, 0, None), **_PER_MODALITY)
 
 
 class Encoded(NamedTuple):
@@ -50,7 +50,7 @@ class Network(nn.Module):
     Attributes:
         encoder: maps (features, dialogue, mask) to hidden states f32[M, B, N, d_e], as `GRUEncoder` does.
         projection: maps hidden states to embeddings of the same shape.
-        distribution: maps features f32[M, B, N, d_e] and allowed pairs bool[M, B, N, N] to a `Gaussian`.
+        distribution: maps features f32[M, B, N, d_e], allowed pairs bool[M, B, N, N] and a cursor to a `Gaussian`.
         fusion: maps the weighted features of all modalities to nodes f32[B, N, d_f].
         syntactic: the relational graph convolutions; None is the ablation "w/o SyE".
         semantic: the attention over the dialogue; None is the ablation "w/o SeE".
@@ -141,7 +141,7 @@ class Network(nn.Module):
         embeddings = jnp.where(available[..., None], safe_normalize(self.projection(hidden)), 0.0)
         # Distribute. Differs from the paper, which reads the unit vectors here: noise would drown their small entries.
         read = hidden if self.distribution_input == "hidden" else embeddings
-        latents = self.distribution(read, allowed[None] & known[:, :, None, :], *_per_modality(cursor, len(known)))
+        latents = self.distribution(read, allowed[None] & known[:, :, None, :], cursor)
         return Encoded(embeddings, latents, known, allowed)
 
     def draw_noise(self, shape: tuple[int, ...]) -> Array:
@@ -209,8 +209,8 @@ class Network(nn.Module):
         half = size // 2
         syntactic = jnp.zeros((rows, slots, half), nodes.dtype)
         semantic = jnp.zeros((rows, slots, size - half), nodes.dtype)
-        others = None if cursor is None else self.past_nodes(nodes, cursor)
-        similarity = semantic_similarity(nodes, self.similarity, others)
+        past = None if cursor is None else self.past_nodes(safe_normalize(nodes), cursor)
+        similarity = semantic_similarity(nodes, self.similarity, past)
         self.sow("intermediates", "similarity", similarity)  # Read by the predictor, to explain its predictions.
         if self.syntactic is not None:
             window = {"past": self.window_past, "future": self.window_future}
@@ -224,11 +224,6 @@ class Network(nn.Module):
         if self.semantic is not None:
             semantic = self.semantic(nodes, similarity, allowed, cursor)
         return syntactic, semantic
-
-
-def _per_modality(cursor: Cursor | None, modalities: int) -> tuple[Cursor, ...]:
-    """Returns the cursor as a module that is mapped over modalities takes it; nothing in a batch."""
-    return () if cursor is None else (jax.tree.map(lambda slot: jnp.stack([slot] * modalities), cursor),)
 
 
 def build_network(config: ModelConfig, num_classes: int) -> Network:

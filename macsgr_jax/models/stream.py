@@ -56,6 +56,9 @@ class Memory(nn.Module):
         if cursor is None:
             return values
         rows, slots = values.shape[0], cursor.slots if self.slots is None else self.slots
-        kept = self.variable(STREAM, "values", jnp.zeros, (rows, slots, *values.shape[2:]), values.dtype)
-        kept.value = kept.value.at[jnp.arange(rows), cursor.slot % slots].set(values[:, 0])
-        return kept.value
+        # The slots are the last axis, where attention multiplies by them without a copy.
+        newest = jnp.moveaxis(values, 1, -1)
+        kept = self.variable(STREAM, "values", jnp.zeros, (*newest.shape[:-1], slots), values.dtype)
+        place = kept.value.at[jnp.arange(rows), ..., cursor.slot % slots]
+        kept.value = place.set(newest[..., 0], mode="promise_in_bounds", unique_indices=True)
+        return jnp.moveaxis(kept.value, -1, 1)

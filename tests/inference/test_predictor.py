@@ -33,11 +33,6 @@ def make_predictor(*settings: str, context: int = 16, temperature: float = 1.0, 
     return Predictor(config.model, 3, [params], [temperature], context, samples)
 
 
-def take_params(predictor: Predictor) -> Any:
-    """Returns the weights of the only network of a predictor."""
-    return jax.tree.map(lambda values: values[0], predictor.params)
-
-
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("context", [8, 16, 20])
 def test_windows_answer_everything_once_and_see_enough(context: int, causal: bool) -> None:
@@ -93,7 +88,7 @@ def test_answers_are_the_network_s_and_a_temperature_flattens_them() -> None:
     with compile_quickly():
         plain, warm = (make_predictor(temperature=t) for t in (1.0, 3.0))
         one, other = plain.predict(turns), warm.predict(turns)
-        both = Predictor(plain.config, 3, [take_params(plain)] * 2, [1.0, 3.0], 16, 2).predict(turns)
+        both = Predictor(plain.config, 3, [plain.params] * 2, [1.0, 3.0], 16, 2).predict(turns)
     for sharp, flat, mean in zip(one, other, both, strict=True):
         wanted = sharp.probabilities ** (1 / 3)
         np.testing.assert_allclose(flat.probabilities, wanted / wanted.sum(), rtol=1e-4)
@@ -106,7 +101,7 @@ def test_uncertainty_grows_with_the_spread_of_the_gaussians() -> None:
     turns = draw_turns(12, seed=3)
     with compile_quickly():
         narrow = make_predictor(samples=8)
-        params = jax.tree.map(np.array, take_params(narrow))
+        params = jax.tree.map(np.array, narrow.params)
         params["distribution"]["log_std_out"]["bias"] += 3.0
         wide = Predictor(narrow.config, 3, [params], [1.0], 16, 8)
         mean_narrow, mean_wide = (
