@@ -300,6 +300,8 @@ class Predictor:
 
     def predict_many(self, conversations: Sequence[Turns]) -> list[list[Prediction]]:
         """Predicts every utterance of some conversations, several of which share a row; each is predicted as alone."""
+        if not conversations:
+            return []
         placed = [
             (number, window)
             for number, turns in enumerate(conversations)

@@ -1,6 +1,9 @@
 """Predicts conversations line by line while they go on, with causal networks: each utterance is computed alone."""
 
 import functools
+import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +23,7 @@ from macsgr_jax.types import Batch, Params
 # Windows begin half a window after one another, so that each utterance lies in two of them. Both are rows of one batch:
 # with a single row XLA would copy everything that is kept at every step, instead of writing in place.
 WINDOWS = 2
+FORMAT = "macsgr_jax.stream/1"
 
 
 class StreamState(NamedTuple):
@@ -128,6 +132,67 @@ class StreamingPredictor:
     def restart(self, conversation: int) -> None:
         """Forgets a conversation, so that another one can take its place."""
         self.state.lengths[conversation] = 0
+
+    def save(self, path: Path, about: dict[str, Any] | None = None) -> None:
+        """Writes the state of all conversations to a pickle-free .npz, atomically.
+
+        Args:
+            path: the file to make or replace.
+            about: plain values to keep beside it, such as the ids of the utterances.
+        """
+        arrays = {f"kept/{name}": np.asarray(values) for name, values in self._name_kept().items()}
+        head = {"format": FORMAT, "networks": self._checksum(), "about": about or {}}
+        arrays |= {"lengths": self.state.lengths, "speakers": self.state.speakers, "head": np.array(json.dumps(head))}
+        write_npz(path, arrays)
+
+    def resume(self, path: Path) -> dict[str, Any]:
+        """Goes on from a state that was saved.
+
+        Args:
+            path: a file of `save`.
+
+        Returns:
+            What was kept beside it.
+
+        Raises:
+            InputError: the file is no such state, or of other networks, another context or number of draws.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+            head = json.loads(str(arrays["head"]))
+            if head["format"] != FORMAT:
+                raise ValueError(f"its format is {head['format']}")
+            about, checksum = dict(head["about"]), head["networks"]
+            state = StreamState(arrays["lengths"], arrays["speakers"], self.state.kept)
+        except FileNotFoundError:
+            raise InputError(f"{path} does not exist: give a state that was saved") from None
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f"{path} is not the state of a stream ({error}): remove it, and begin again") from None
+        wanted = {"lengths": self.state.lengths, "speakers": self.state.speakers}
+        wanted |= {f"kept/{name}": values for name, values in self._name_kept().items()}
+        found = {name: values.shape for name, values in arrays.items() if name != "head"}
+        if checksum != self._checksum() or found != {name: values.shape for name, values in wanted.items()}:
+            raise InputError(
+                f"{path} was saved by other networks, or with another --context or --samples: give the same ones, or"
+                " another file"
+            )
+        leaves = [arrays[f"kept/{name}"] for name in self._name_kept()]
+        kept = jax.device_put(jax.tree.unflatten(jax.tree.structure(self.state.kept), leaves))
+        self.state = state._replace(kept=kept)
+        return about
+
+    def _name_kept(self) -> dict[str, Array]:
+        """Returns the arrays of `state.kept` by name, in the order of the tree."""
+        leaves = jax.tree_util.tree_leaves_with_path(self.state.kept)
+        return {jax.tree_util.keystr(path, simple=True, separator="/"): values for path, values in leaves}
+
+    def _checksum(self) -> int:
+        """Returns a number that tells networks from others, with their configuration and temperatures."""
+        checksum = zlib.crc32(repr((self._predictor.config, self._predictor.temperatures.tolist())).encode())
+        for leaf in jax.tree.leaves(self._predictor.params):
+            checksum = zlib.crc32(np.ascontiguousarray(leaf).data, checksum)
+        return checksum
 
     def _find_slots(self) -> np.ndarray:
         """Returns the slot of the next utterance of each conversation in the first windows and in the second, i32[2R].

@@ -19,9 +19,12 @@ from macsgr_jax.features.audio_io import check_inside, fit_clips
 from macsgr_jax.features.channels import AUTO, MIX, assign_channels
 from macsgr_jax.features.opensmile import SETS
 from macsgr_jax.features.registry import apply_extractors
-from macsgr_jax.inference.predictor import Link, Prediction
+from macsgr_jax.inference.predictor import Link, Prediction, Turns
 from macsgr_jax.inference.streaming import StreamingPredictor
 from macsgr_jax.runs.load import Model, standardize_turns
+
+# Conversations are predicted together once they have this many utterances.
+UTTERANCES_AT_ONCE = 2048
 
 
 class PredictedConversation(NamedTuple):
@@ -73,6 +76,7 @@ def predict_conversations(
     hears = any(name in SETS for name in model.extractors)
     if hears and strict:
         check_inside([utterance.clip for utterance in utterances], [utterance.where for utterance in utterances])
+    waiting: list[_Extracted] = []
     for conversation in conversations:
         conversation = conversation._replace(
             utterances=[
@@ -84,14 +88,30 @@ def predict_conversations(
             conversation, audio_notices = _place_clips(conversation, channels)
         corpus = extract_features(model, conversation, jobs, on_utterance)
         turns = standardize_turns(model, corpus)
+        waiting.append(_Extracted(conversation, turns, (*audio_notices, *corpus.notices)))
+        if sum(len(one.conversation.utterances) for one in waiting) >= UTTERANCES_AT_ONCE:
+            yield from _predict_extracted(model, waiting)
+            waiting = []
+    yield from _predict_extracted(model, waiting)
+
+
+class _Extracted(NamedTuple):
+    """A conversation with its features, and sentences about them."""
+
+    conversation: Dialogue
+    turns: Turns
+    notices: tuple[str, ...]
+
+
+def _predict_extracted(model: Model, waiting: Sequence[_Extracted]) -> Iterator[PredictedConversation]:
+    predictions = model.predictor.predict_many([one.turns for one in waiting])
+    for (conversation, turns, notices), found in zip(waiting, predictions, strict=True):
         ids = [utterance.id for utterance in conversation.utterances]
         records = [
             describe_prediction(model, conversation.name, utterance, prediction, ids, _available(turns.available, row))
-            for row, (utterance, prediction) in enumerate(
-                zip(conversation.utterances, model.predictor.predict(turns), strict=True)
-            )
+            for row, (utterance, prediction) in enumerate(zip(conversation.utterances, found, strict=True))
         ]
-        yield PredictedConversation(conversation.name, records, (*audio_notices, *corpus.notices))
+        yield PredictedConversation(conversation.name, records, notices)
 
 
 def predict_stream(
@@ -101,6 +121,7 @@ def predict_stream(
     channels: str | Mapping[str, int] = AUTO,
     strict: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
+    state: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Predicts each utterance of a conversation that goes on, before the next one is read.
 
@@ -111,41 +132,51 @@ def predict_stream(
         channels: MIX, a channel per speaker, or AUTO, which mixes here, where the conversation is not known as a whole.
         strict: whether a line with faults is answered with an error instead of being repaired.
         on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
+        state: a file that keeps the conversation between calls: read if it is there, written when the lines end.
 
     Yields:
         The record of each utterance; or, for a line that cannot be understood, an object of `error`, a sentence, and
         `line`, its number. The conversation goes on without it.
 
     Raises:
-        InputError: the networks see future utterances, or there is no such recording.
+        InputError: the networks see future utterances, there is no such recording, or the state is of other networks.
     """
     if not model.config.model.causal:
         raise InputError(
             f"--follow: the network of {model.run} looks ahead in the conversation: train one with --preset causal"
         )
     check_recording(recording)
-    transcript = Transcript(recording, Path())
     predictor = StreamingPredictor(model.predictor)
     ids: list[str] = []
     speakers: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        where = f"standard input: line {number}"
-        if not line.strip():
-            continue
-        try:
-            utterance = _read_line(model, transcript, line, where, channels, strict, on_notice)
-        except InputError as error:
-            yield {"error": str(error), "line": number}
-            continue
-        conversation = Dialogue("follow", (utterance,))
-        corpus = extract_features(model, conversation, jobs=1)
-        for notice in corpus.notices if utterance.clip else ():  # Audio that was given, and cannot be used.
-            on_notice(f"utterance {utterance.id}: {notice}")
-        one = standardize_turns(model, corpus)
-        one = one._replace(speakers=np.array([speakers.setdefault(utterance.speaker, len(speakers))], np.int32))
-        ids.append(utterance.id)
-        prediction = predictor.update(one)
-        yield describe_prediction(model, conversation.name, utterance, prediction, ids, _available(one.available, 0))
+    if state is not None and state.exists():
+        before = predictor.resume(state)
+        ids, speakers = before["ids"], before["speakers"]
+    transcript = Transcript(recording, Path(), ids)
+    try:
+        for number, line in enumerate(lines, 1):
+            where = f"standard input: line {number}"
+            if not line.strip():
+                continue
+            try:
+                utterance = _read_line(model, transcript, line, where, channels, strict, on_notice)
+            except InputError as error:
+                yield {"error": str(error), "line": number}
+                continue
+            conversation = Dialogue("follow", (utterance,))
+            corpus = extract_features(model, conversation, jobs=1)
+            for notice in corpus.notices if utterance.clip else ():  # Audio that was given, and cannot be used.
+                on_notice(f"utterance {utterance.id}: {notice}")
+            one = standardize_turns(model, corpus)
+            one = one._replace(speakers=np.array([speakers.setdefault(utterance.speaker, len(speakers))], np.int32))
+            ids.append(utterance.id)
+            prediction = predictor.update(one)
+            yield describe_prediction(
+                model, conversation.name, utterance, prediction, ids, _available(one.available, 0)
+            )
+    finally:
+        if state is not None:
+            predictor.save(state, {"ids": ids, "speakers": speakers})
 
 
 def _read_line(
