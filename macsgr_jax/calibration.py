@@ -1,8 +1,6 @@
 """Temperature scaling: one temperature for all logits, fitted so that the probabilities are calibrated."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from macsgr_jax.errors import InputError
 
@@ -40,6 +38,9 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     none = np.isneginf(shifted)
     shifted = np.where(none, min(MIN_LOG_PROBABILITY, shifted[~none].min()), shifted)
     of_label = shifted[np.arange(len(shifted)), labels]
+
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
 
     def likelihood(log_temperature: float) -> float:
         """Computes the mean negative log-likelihood, which is convex in 1 / T and so has one minimum."""

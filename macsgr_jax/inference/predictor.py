@@ -391,9 +391,7 @@ class Predictor:
         attention = found.attention[row, column, window].copy()
         attention[slot] = 0.0
         most = np.argsort(-attention, kind="stable")[:NUM_INFLUENCES]
-        near = range(
-            max(slot - self.config.window_past, 0), min(slot + self.config.reach_future + 1, len(attention))
-        )
+        near = range(max(slot - self.config.window_past, 0), min(slot + self.config.reach_future + 1, len(attention)))
         similarity = found.similarity[row, column, window]
         return Prediction(
             probabilities=found.probabilities[row, column],

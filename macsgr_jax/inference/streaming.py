@@ -19,7 +19,6 @@ from macsgr_jax.models import Network
 from macsgr_jax.models.stream import Cursor
 from macsgr_jax.types import Batch, Params
 
-
 # Windows begin half a window after one another, so that each utterance lies in two of them. Both are rows of one batch:
 # with a single row XLA would copy everything that is kept at every step, instead of writing in place.
 WINDOWS = 2

@@ -82,9 +82,7 @@ class GRUEncoder(nn.Module):
     dot_general: DotGeneral = jax.lax.dot_general
 
     @nn.compact
-    def __call__(
-        self, features: dict[str, Array], dialogue: Array, mask: Array, cursor: Cursor | None = None
-    ) -> Array:
+    def __call__(self, features: dict[str, Array], dialogue: Array, mask: Array, cursor: Cursor | None = None) -> Array:
         """Encodes every slot in the context of its dialogue.
 
         Args:

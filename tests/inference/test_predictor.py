@@ -148,7 +148,7 @@ def test_without_the_semantic_encoder_there_are_no_influences() -> None:
 
 
 def test_conversations_that_share_rows_are_predicted_as_alone() -> None:
-    """Short ones in rows of several, long ones in several windows; the uncertainty too, although its draws are random."""
+    """Short ones in rows of several, long ones in several windows; the uncertainty too, whose draws are random."""
     conversations = [draw_turns(count, seed) for seed, count in enumerate((5, 40, 1, 16, 9, 30))]
     with compile_quickly():
         for causal in ("false", "true"):
