@@ -414,7 +414,9 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive,
     ):
         for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy")  # Its date is always the same, so that equal arrays are equal files.
+            member = zipfile.ZipInfo(
+                f"{name}.npy"
+            )  # Its date is always the same, so that equal arrays are equal files.
             member.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(member, "w", force_zip64=True) as content:
                 np.lib.format.write_array(content, np.asanyarray(array), allow_pickle=False)

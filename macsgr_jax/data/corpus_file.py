@@ -334,18 +334,22 @@ def save_corpus(
     """
     texts = {} if corpus.texts is None else _pack_texts(corpus.texts)
     extra = {name: array for name, array in extra_arrays.items() if name not in ("text", TEXT_BYTES, TEXT_ENDS)}
-    arrays: dict[str, Any] = extra | texts | {
-        "name": np.array(corpus.name),
-        "label": corpus.labels,
-        "label_names": np.array(corpus.label_names),
-        "speaker": corpus.speakers,
-        "speaker_names": np.array(corpus.speaker_names),
-        "offsets": corpus.offsets,
-        "dialogue_names": np.array(corpus.dialogue_names),
-        "split": np.repeat(corpus.split, corpus.lengths),
-        "split_names": np.array(SPLITS),
-        "utt_id": np.array(corpus.utterance_ids),
-    }
+    arrays: dict[str, Any] = (
+        extra
+        | texts
+        | {
+            "name": np.array(corpus.name),
+            "label": corpus.labels,
+            "label_names": np.array(corpus.label_names),
+            "speaker": corpus.speakers,
+            "speaker_names": np.array(corpus.speaker_names),
+            "offsets": corpus.offsets,
+            "dialogue_names": np.array(corpus.dialogue_names),
+            "split": np.repeat(corpus.split, corpus.lengths),
+            "split_names": np.array(SPLITS),
+            "utt_id": np.array(corpus.utterance_ids),
+        }
+    )
     for name, values in corpus.features.items():
         arrays[name], arrays[f"{name}_mask"] = values, corpus.measured[name]
     write_npz(Path(path), arrays | extractor.to_arrays(corpus.extractors))

@@ -103,12 +103,15 @@ class Transcript:
         recording: the recording of the whole conversation, if there is one.
         folder: the folder to which paths of clips are relative.
         allow_outside: whether clips may lie outside of it.
+        earlier: the ids of utterances that were read before, in another call.
     """
 
-    def __init__(self, recording: Path | None, folder: Path, allow_outside: bool = False) -> None:
+    def __init__(
+        self, recording: Path | None, folder: Path, allow_outside: bool = False, earlier: Sequence[str] = ()
+    ) -> None:
         self._recording = recording
         self._folder = _ClipFolder(folder, allow_outside)
-        self._where: dict[str, str] = {}  # By id.
+        self._where = dict.fromkeys(earlier, "an utterance of an earlier call")  # By id.
 
     def read(self, row: Row, repairs: Repairs) -> Utterance:
         """Reads the next utterance.
@@ -323,7 +326,9 @@ def _choose_ids(rows: Sequence[Row], repairs: Repairs) -> list[str]:
     for number, row in enumerate(rows):
         id_ = row.values["id"] or f"{number:03d}"
         if id_ in where:
-            repairs.add("repeated id", row.where, f"the id '{quote(id_)}' is that of {where[id_]} too: give each its own")
+            repairs.add(
+                "repeated id", row.where, f"the id '{quote(id_)}' is that of {where[id_]} too: give each its own"
+            )
         while id_ in where:
             id_ = f"{id_}_{number:03d}"
         where[id_] = row.where

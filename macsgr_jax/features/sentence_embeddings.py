@@ -195,4 +195,6 @@ def _check_folder(folder: Path) -> None:
     for module in listed if isinstance(listed, list) else [None]:
         kind = module.get("type") if isinstance(module, dict) else None
         if not isinstance(kind, str) or not kind.startswith("sentence_transformers."):
-            raise InputError(f"{modules} names {quote(kind)}, which is no part of sentence-transformers: use another model")
+            raise InputError(
+                f"{modules} names {quote(kind)}, which is no part of sentence-transformers: use another model"
+            )

@@ -64,7 +64,9 @@ def open_checkpoints(run: Path, network: str = "full") -> Checkpoints:
     if is_published(run):
         return _open_published(run, network)
     folder = run / "checkpoints" / network
-    there = sorted(path.name for path in list_folder(folder.parent) if path.is_dir()) if is_folder(folder.parent) else []
+    there = (
+        sorted(path.name for path in list_folder(folder.parent) if path.is_dir()) if is_folder(folder.parent) else []
+    )
     if not there:
         raise InputError(
             f"{run} is not the folder of a run: give what was --out of `macsgr train`, or a folder of `macsgr publish`"

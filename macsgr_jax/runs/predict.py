@@ -20,13 +20,17 @@ from macsgr_jax.features.audio_io import check_inside, fit_clips
 from macsgr_jax.features.channels import AUTO, MIX, assign_channels
 from macsgr_jax.features.opensmile import SETS
 from macsgr_jax.features.registry import apply_extractors
-from macsgr_jax.inference.predictor import Link, Prediction
+from macsgr_jax.files import exists
+from macsgr_jax.inference.predictor import Link, Prediction, Turns
 from macsgr_jax.inference.streaming import StreamingPredictor
 from macsgr_jax.metrics import count
 from macsgr_jax.runs.load import Model, standardize_turns
 from macsgr_jax.runs.results import score_counts
 
 MIN_PROBABILITY = 5e-7  # Half of the last digit of a record.
+
+# Conversations are predicted together once they have this many utterances.
+UTTERANCES_AT_ONCE = 2048
 
 
 class PredictedConversation(NamedTuple):
@@ -80,6 +84,7 @@ def predict_conversations(
     hears = any(name in SETS for name in model.extractors)
     if hears and strict:
         check_inside([utterance.clip for utterance in utterances], [utterance.where for utterance in utterances])
+    waiting: list[_Extracted] = []
     for conversation in conversations:
         conversation = conversation._replace(
             utterances=[
@@ -91,14 +96,30 @@ def predict_conversations(
             conversation, audio_notices = _place_clips(conversation, channels)
         corpus = extract_features(model, conversation, jobs, on_utterance, cache)
         turns = standardize_turns(model, corpus)
+        waiting.append(_Extracted(conversation, turns, (*audio_notices, *corpus.notices)))
+        if sum(len(one.conversation.utterances) for one in waiting) >= UTTERANCES_AT_ONCE:
+            yield from _predict_extracted(model, waiting)
+            waiting = []
+    yield from _predict_extracted(model, waiting)
+
+
+class _Extracted(NamedTuple):
+    """A conversation with its features, and sentences about them."""
+
+    conversation: Dialogue
+    turns: Turns
+    notices: tuple[str, ...]
+
+
+def _predict_extracted(model: Model, waiting: Sequence[_Extracted]) -> Iterator[PredictedConversation]:
+    predictions = model.predictor.predict_many([one.turns for one in waiting])
+    for (conversation, turns, notices), found in zip(waiting, predictions, strict=True):
         ids = [utterance.id for utterance in conversation.utterances]
         records = [
             describe_prediction(model, conversation.name, utterance, prediction, ids, _available(turns.available, row))
-            for row, (utterance, prediction) in enumerate(
-                zip(conversation.utterances, model.predictor.predict(turns), strict=True)
-            )
+            for row, (utterance, prediction) in enumerate(zip(conversation.utterances, found, strict=True))
         ]
-        yield PredictedConversation(conversation.name, records, (*audio_notices, *corpus.notices))
+        yield PredictedConversation(conversation.name, records, notices)
 
 
 class ConversationStream:
@@ -112,9 +133,10 @@ class ConversationStream:
         on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
         name: the name of the conversation.
         allow_outside: whether clips may lie outside the folder in which the process runs.
+        state: a file that keeps the conversation between calls: read if it is there, and written by `save`.
 
     Raises:
-        InputError: the networks see future utterances, or there is no such recording.
+        InputError: the networks see future utterances, there is no such recording, or the state is of other networks.
     """
 
     def __init__(
@@ -126,6 +148,7 @@ class ConversationStream:
         on_notice: Callable[[str], None] = lambda text: None,
         name: str = "follow",
         allow_outside: bool = False,
+        state: Path | None = None,
     ) -> None:
         if not model.config.model.causal:
             raise InputError(
@@ -133,11 +156,14 @@ class ConversationStream:
             )
         check_recording(recording)
         self._model, self._channels, self._strict, self._on_notice = model, channels, strict, on_notice
-        self._transcript = Transcript(recording, Path(), allow_outside)
         self._predictor = StreamingPredictor(model.predictor)
-        self._name = name
+        self._name, self._state = name, state
         self._ids: list[str] = []
         self._speakers: dict[str, int] = {}
+        if state is not None and exists(state):
+            before = self._predictor.resume(state)
+            self._ids, self._speakers = before["ids"], before["speakers"]
+        self._transcript = Transcript(recording, Path(), allow_outside, self._ids)
 
     def read(self, row: Row) -> Utterance:
         """Reads the next utterance, and repairs it or marks what cannot be used.
@@ -178,6 +204,11 @@ class ConversationStream:
         available = _available(one.available, 0)
         return describe_prediction(self._model, self._name, utterance, prediction, self._ids, available)
 
+    def save(self) -> None:
+        """Writes the state, where there is a file for it."""
+        if self._state is not None:
+            self._predictor.save(self._state, {"ids": self._ids, "speakers": self._speakers})
+
 
 def predict_stream(
     model: Model,
@@ -187,6 +218,7 @@ def predict_stream(
     strict: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
     allow_outside: bool = False,
+    state: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Predicts each utterance of a conversation that goes on, before the next one is read.
 
@@ -198,24 +230,28 @@ def predict_stream(
         strict: whether a line with faults is answered with an error instead of being repaired.
         on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
         allow_outside: whether clips may lie outside the folder in which the process runs.
+        state: a file that keeps the conversation between calls: read if it is there, written when the lines end.
 
     Yields:
         The record of each utterance; or, for a line that cannot be understood, an object of `error`, a sentence, and
         `line`, its number. The conversation goes on without it.
 
     Raises:
-        InputError: the networks see future utterances, or there is no such recording.
+        InputError: the networks see future utterances, there is no such recording, or the state is of other networks.
     """
-    stream = ConversationStream(model, recording, channels, strict, on_notice, allow_outside=allow_outside)
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            utterance = stream.read(_parse_line(line, f"standard input: line {number}"))
-        except InputError as error:
-            yield {"error": str(error), "line": number}
-            continue
-        yield stream.predict(utterance)
+    stream = ConversationStream(model, recording, channels, strict, on_notice, allow_outside=allow_outside, state=state)
+    try:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                utterance = stream.read(_parse_line(line, f"standard input: line {number}"))
+            except InputError as error:
+                yield {"error": str(error), "line": number}
+                continue
+            yield stream.predict(utterance)
+    finally:
+        stream.save()
 
 
 def _parse_line(line: bytes, where: str) -> Row:
@@ -295,7 +331,7 @@ def extract_features(
     corpus = to_corpus([conversation], model.label_names)
     texts = [utterance.text for utterance in conversation.utterances]
     clips = [utterance.clip for utterance in conversation.utterances]
-    made = apply_extractors(model.extractors, texts, clips, jobs, on_utterance, cache)
+    made = apply_extractors(model.extractors, texts, clips, jobs, on_utterance, cache=cache)
     return dataclasses.replace(corpus, features=made.features, measured=made.measured, notices=made.notices)
 
 

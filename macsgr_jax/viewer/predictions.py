@@ -172,4 +172,6 @@ def _check_links(
                 if wrong:
                     problem = "twice" if (name, wrong[0]) in numbers else "which the conversation does not have"
                     where = f"{path}, line {numbers[name, turn.utterance]}"
-                    raise InputError(f"{where}: {key} name utterance '{quote(wrong[0])}', {problem}: make the file again")
+                    raise InputError(
+                        f"{where}: {key} name utterance '{quote(wrong[0])}', {problem}: make the file again"
+                    )

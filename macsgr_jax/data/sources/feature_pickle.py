@@ -328,7 +328,9 @@ def _name_labels(
         if any(label.isdecimal() for label in labels):
             raise InputError(f"{path} has both names and numbers as labels: write all of them as names, or as numbers")
         if label_names and not labels <= set(label_names):
-            raise InputError(f"{path} has the label {quote(repr(min(labels - set(label_names))))}, which --labels does not name")
+            raise InputError(
+                f"{path} has the label {quote(repr(min(labels - set(label_names))))}, which --labels does not name"
+            )
         return {label: label for label in label_names or sorted(labels)}, []
     numbers = sorted(map(int, labels))
     names, notices = tuple(label_names), []
