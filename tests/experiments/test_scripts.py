@@ -17,7 +17,6 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import f1_score
 
-from experiments import default_preset
 from experiments.ambiguities import Ambiguities, list_ambiguities
 from experiments.ambiguities import main as ambiguities
 from experiments.baselines import Baselines
@@ -28,6 +27,7 @@ from experiments.ensemble import Ensemble
 from experiments.ensemble import main as ensemble
 from experiments.figures import Figures
 from experiments.figures import main as figures
+from experiments.paper import default_preset
 from experiments.paper.artifact import render_markdown
 from experiments.paper.ensembles import interpolate, predict_by_tfidf
 from experiments.paper.simple_models import MODELS
@@ -454,7 +454,7 @@ def test_default_preset(run_study: RunStudy, monkeypatch: pytest.MonkeyPatch) ->
     """Each part of a corpus has a row: its seeds, the collapsed ones, and the reference rows of the same features."""
     monkeypatch.setitem(default_preset.FEATURES, "iemocap", {"text": ("text_small",), "speech": ("audio_small",)})
     monkeypatch.setattr(default_preset, "default_settings", lambda: ())
-    artifact = run_study(default_preset.DefaultPreset, default_preset.main, "default_preset")
+    artifact = run_study(Robustness, robustness, "robustness_corpora", "--part", "corpora")
     part = artifact["parts"]["iemocap"]
     assert [row[0] for row in part["rows"]] == list(part["parts"]) == ["text", "speech", "both"]
     assert all(len(row) == len(part["head"]) for row in part["rows"])

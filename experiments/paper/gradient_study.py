@@ -1,16 +1,11 @@
-"""Shows which gradients are large in training, and what bounding sigma does to them, as a figure."""
+"""Which gradients are large in training, and what bounding sigma does to them."""
 
-import dataclasses
-import sys
 from typing import Any
 
 import numpy as np
 
-from experiments.paper.artifact import Figure, run_table
-from experiments.paper.figure_plots import draw_gradients
 from experiments.paper.gradient_norms import GradientNorms, measure_gradients
-from experiments.paper.study import NetworkCache, StudyOptions
-from macsgr_jax.cli.common import run_script
+from experiments.paper.study import NetworkCache
 from macsgr_jax.data.dataset import layout_of, prepare
 from macsgr_jax.overrides import override
 from macsgr_jax.presets import DEFAULT
@@ -23,16 +18,6 @@ SETTINGS = (
     "train.epochs=8",
 )
 READINGS = {"sigma unbounded": ("model.max_std=0",), "sigma below 1": ("model.max_std=1",)}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Gradients(StudyOptions):
-    """Train on the text of MELD and measure, step by step, the gradient of each loss term in each module."""
-
-
-def main(command: Gradients) -> None:
-    """Makes gradients.json, gradients.md and gradients.png."""
-    run_table(GRADIENTS, command)
 
 
 def compare_readings(cache: NetworkCache, corpus: str) -> dict[str, Any]:
@@ -78,18 +63,7 @@ def _describe(name: str, runs: list[GradientNorms]) -> list[str]:
     ]
 
 
-GRADIENTS = Figure(
-    name="gradients",
-    title="The gradient's norm at every step, and what bounding sigma does to it",
-    corpora=("meld",),
-    compute=compare_readings,
-    plot=draw_gradients,
-    remarks=(
-        "Text of MELD (MiniLM, LSA), 8 epochs at a constant learning rate of 3e-3, norms before clipping at 5. The",
-        "columns of the modules have the largest norm of a loss term's gradient in them. WAF1 of the validation split.",
-    ),
+REMARKS = (
+    "Text of MELD (MiniLM, LSA), 8 epochs at a constant learning rate of 3e-3, norms before clipping at 5. The",
+    "columns of the modules have the largest norm of a loss term's gradient in them. WAF1 of the validation split.",
 )
-
-
-if __name__ == "__main__":
-    sys.exit(run_script("experiments.gradients", Gradients, main))

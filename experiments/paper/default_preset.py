@@ -1,15 +1,11 @@
-"""Trains the default preset on corpora of every kind, each with text, speech and both, beside logistic regression."""
+"""Scores of the default preset on corpora of every kind, each with text, speech and both."""
 
-import dataclasses
-import sys
 from typing import Any
 
 import numpy as np
 
-from experiments.paper.artifact import Table, run_table
 from experiments.paper.formatting import format_percent
-from experiments.paper.study import NetworkCache, StudyOptions
-from macsgr_jax.cli.common import run_script
+from experiments.paper.study import NetworkCache
 from macsgr_jax.overrides import setting_names
 from macsgr_jax.presets import DEFAULT
 from macsgr_jax.runs.references import LINEAR, LINEAR_IN_CONTEXT, MAJORITY
@@ -28,16 +24,6 @@ FEATURES: dict[str, dict[str, tuple[str, ...]]] = {
 REFERENCES = (MAJORITY, LINEAR, LINEAR_IN_CONTEXT)
 # The worst seed may lie this far below the mean.
 SPREAD = 0.03
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DefaultPreset(StudyOptions):
-    """Train the default preset on corpora that nobody tuned it for, and compare it with logistic regression."""
-
-
-def main(command: DefaultPreset) -> None:
-    """Makes default_preset.json and default_preset.md."""
-    run_table(DEFAULT_PRESET, command)
 
 
 def list_parts(corpus: str) -> dict[str, tuple[str, ...]]:
@@ -91,17 +77,7 @@ HEAD = [
     "worst within 3 points",
 ]
 
-DEFAULT_PRESET = Table(
-    name="default_preset",
-    title="The default preset on corpora of every kind",
-    corpora=tuple(FEATURES),
-    compute=score_parts,
-    remarks=(
-        "WAF1 of the validation split after the last epoch; no test split. linear: logistic regression on the same",
-        "features, its penalty chosen by the same split. collapsed: seeds that predict a single emotion.",
-    ),
+REMARKS = (
+    "WAF1 of the validation split after the last epoch; no test split. linear: logistic regression on the same",
+    "features, its penalty chosen by the same split. collapsed: seeds that predict a single emotion.",
 )
-
-
-if __name__ == "__main__":
-    sys.exit(run_script("experiments.default_preset", DefaultPreset, main))
