@@ -46,10 +46,10 @@ def read_dailydialog(folder: Path) -> ImportedCorpus:
     if (folder / RECCON_FILES[0]).is_file():
         dialogues, digest = _read_reccon(folder)
         notices: list[str] = []
-    elif all((folder / name).is_file() for names in SPLIT_FILES.values() for name in names):
+    elif all((folder / name).is_file() for files in SPLIT_FILES.values() for name in files):
         dialogues, digest, notices = [], hashlib.sha256(), ["The files name no speakers: two take turns."]
-        for split, names in SPLIT_FILES.items():
-            dialogues += _read_text(folder, names, split, split, digest)
+        for split, files in SPLIT_FILES.items():
+            dialogues += _read_text(folder, files, split, split, digest)
     elif (folder / WHOLE_FILES[0]).is_file():
         digest = hashlib.sha256()
         dialogues = _divide(_read_text(folder, WHOLE_FILES, "train", "dialogue", digest))
