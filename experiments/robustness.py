@@ -12,8 +12,12 @@ from experiments.paper.artifact import Figure, Table, run_table
 from experiments.paper.calibration_study import REMARKS as CALIBRATION_REMARKS
 from experiments.paper.calibration_study import measure_calibration
 from experiments.paper.cross_validation import derive_folds
-from experiments.paper.figure_plots import draw_calibration, draw_noise
+from experiments.paper.default_preset import FEATURES, score_parts
+from experiments.paper.default_preset import REMARKS as CORPORA_REMARKS
+from experiments.paper.figure_plots import draw_calibration, draw_gradients, draw_noise
 from experiments.paper.formatting import format_percent
+from experiments.paper.gradient_study import REMARKS as GRADIENT_REMARKS
+from experiments.paper.gradient_study import compare_readings
 from experiments.paper.study import NetworkCache, StudyOptions, TrainedNetwork
 from experiments.paper.variants import CORPORA, FULL
 from macsgr_jax.cli.common import run_script
@@ -37,14 +41,15 @@ class Robustness(StudyOptions):
     Attributes:
         part: noise: noise on one modality. missing: utterances without a modality. scenes: scripted and improvised
             dialogues of IEMOCAP. calibration: are confident predictions right more often? unlabelled: training
-            utterances without a label.
+            utterances without a label. corpora: the default preset on corpora of every kind. gradients: which
+            gradients are large.
     """
 
-    part: Literal["noise", "missing", "scenes", "calibration", "unlabelled"]
+    part: Literal["noise", "missing", "scenes", "calibration", "unlabelled", "corpora", "gradients"]
 
 
 def main(command: Robustness) -> None:
-    """Makes robustness_PART.json, robustness_PART.md and, for noise and calibration, robustness_PART.png."""
+    """Makes robustness_PART.json, robustness_PART.md and, for noise, calibration and gradients, robustness_PART.png."""
     run_table(PARTS[command.part], command)
 
 
@@ -215,6 +220,23 @@ PARTS = {
         corpora=CORPORA,
         compute=hide_labels,
         remarks=("The score is that of the training dialogues that are left out in turn; the test split is not read.",),
+        kind="protocol",
+    ),
+    "corpora": Table(
+        name="robustness_corpora",
+        title="The default preset on corpora of every kind",
+        corpora=tuple(FEATURES),
+        compute=score_parts,
+        remarks=CORPORA_REMARKS,
+        kind="protocol",
+    ),
+    "gradients": Figure(
+        name="robustness_gradients",
+        title="The gradient's norm at every step, and what bounding sigma does to it",
+        corpora=("meld",),
+        compute=compare_readings,
+        plot=draw_gradients,
+        remarks=GRADIENT_REMARKS,
         kind="protocol",
     ),
 }

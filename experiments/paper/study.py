@@ -22,10 +22,11 @@ from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import SPLITS, Corpus, keep_dialogues
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
+from macsgr_jax.data.synthetic import generate
 from macsgr_jax.errors import InputError
 from macsgr_jax.models import Network, build_network
 from macsgr_jax.overrides import from_json, override
-from macsgr_jax.presets import PRESETS
+from macsgr_jax.presets import DEFAULT, PRESETS
 from macsgr_jax.runs.evaluate import UtterancePrediction, predict_split
 from macsgr_jax.runs.execution import Execution
 from macsgr_jax.runs.folder import is_finished
@@ -36,6 +37,7 @@ from macsgr_jax.training.checkpoint import Params, load_description, load_params
 
 QUICK_SEEDS, QUICK_EPOCHS = 1, 2
 MAX_NAME_LENGTH = 100
+SYNTHETIC = "synthetic"
 # A network has to hold out something: one dialogue, by which the last epoch of a fixed recipe chooses nothing.
 REFIT_SETTINGS = ("data.validation_fraction=0.001",)
 
@@ -200,13 +202,13 @@ class NetworkCache:
         self._settings: dict[str, tuple[str, ...]] = {}
 
     def corpus(self, name: str) -> Corpus:
-        """Returns a corpus of the folder, or a derived one; it is read once.
+        """Returns a corpus of the folder, a derived one, or the generated one of the name synthetic; it is read once.
 
         Raises:
             InputError: it is missing or damaged.
         """
         if name not in self._corpora:
-            self._corpora[name] = load_corpus(self.path(name))
+            self._corpora[name] = generate() if name == SYNTHETIC else load_corpus(self.path(name))
         return self._corpora[name]
 
     def derive(self, name: str, source: str, split: np.ndarray, settings: tuple[str, ...] = ()) -> None:
@@ -260,7 +262,9 @@ class NetworkCache:
         return folder / f"{name}.npz"
 
     def config(self, corpus: str, settings: tuple[str, ...] = ()) -> Config:
-        """Returns the configuration of a network: the corpus's preset, the settings of --set, and those of a variant.
+        """Returns the configuration of a network: the preset, the settings of --set, and those of a variant.
+
+        A corpus whose name is not that of a preset has the default one.
 
         Args:
             corpus: the name of a corpus; a derived one has the preset of its source.
@@ -269,9 +273,13 @@ class NetworkCache:
         Raises:
             InputError: a setting is unknown or does not fit.
         """
-        epochs = (f"train.epochs={QUICK_EPOCHS}",) if self.quick else ()
-        changes = (*self._options.set, *self._settings.get(corpus, ()), *settings, *epochs)
-        return override(PRESETS[self._sources.get(corpus, corpus)], changes)
+        changes = (*self._options.set, *self._settings.get(corpus, ()), *settings, *self.quick_epochs)
+        return override(PRESETS.get(self._sources.get(corpus, corpus), DEFAULT), changes)
+
+    @property
+    def quick_epochs(self) -> tuple[str, ...]:
+        """The setting that --quick replaces in every network."""
+        return (f"train.epochs={QUICK_EPOCHS}",) if self.quick else ()
 
     def simplest(self, corpus: str) -> bool:
         """Returns whether models on a corpus are to be the simplest within one standard error of the best."""
@@ -301,7 +309,7 @@ class NetworkCache:
                 range(self.seeds),
                 folder,
                 Execution(console=console, stop=stop),
-                corpus_path=self.path(corpus),
+                corpus_path=None if corpus == SYNTHETIC else self.path(corpus),
                 resume=True,
             )
         return TrainedNetwork(corpus=loaded, folder=folder, results=results)

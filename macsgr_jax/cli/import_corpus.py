@@ -48,6 +48,7 @@ class ImportCorpus:
         loudness: Of recordings, for audio features: normalize gives each recording, or the clips of each conversation,
             one level, and predictions do the same; keep leaves it as it is.
         strict: For conversations: refuse transcripts with faults, and tell all of them, instead of repairing them.
+        allow_outside: For conversations: read clips that lie outside the folder.
         jobs: Number of recordings to process at once; 0 takes one per CPU core.
         overwrite: Replace the .npz file.
     """
@@ -67,6 +68,7 @@ class ImportCorpus:
     channels: str = "auto"
     loudness: Literal["normalize", "keep"] = "normalize"
     strict: bool = False
+    allow_outside: bool = False
     jobs: int = 0
     overwrite: bool = False
 
@@ -95,6 +97,7 @@ def main(command: ImportCorpus) -> None:
             channels=parse_channels(command.channels),
             loudness=TARGET if command.loudness == "normalize" else None,
             strict=command.strict,
+            allow_outside=command.allow_outside,
             jobs=command.jobs,
             on_clip=lambda clips: progress.update(task, total=clips, advance=1),
         )

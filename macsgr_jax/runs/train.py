@@ -37,6 +37,7 @@ from macsgr_jax.runs.results import assemble, describe_corpus, describe_network
 from macsgr_jax.runs.tables import count_of, write_report
 from macsgr_jax.training.checkpoint import load_params, save_description
 from macsgr_jax.training.devices import is_writer, wait_for_all
+from macsgr_jax.training.loop import set_epochs
 
 PREDICTIONS_FILE, REPORT_FILE = "predictions.csv", "report.md"
 CONFUSION_FILE, CURVES_FILE = "confusion.png", "curves.png"
@@ -102,6 +103,7 @@ def train_and_evaluate(
     }
     if is_to_train(out, identity, resume, overwrite):
         prepared_corpora = {name: prepare(corpus, layout_of(variant)) for name, variant in variants.items()}
+        variants = {name: set_epochs(variant, prepared_corpora[name]) for name, variant in variants.items()}
         full = prepared_corpora["full"]
         corpus_description = describe_corpus(full.corpus, corpus_path)
         check_execution(execution)

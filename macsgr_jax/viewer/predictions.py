@@ -1,95 +1,23 @@
-"""Reads predictions of conversations as JSON Lines, checks them, and arranges them for the page."""
+"""Reads predictions of conversations as JSON Lines or JSON, checks them, and arranges them for the page."""
 
-import dataclasses
+import json
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
+import numpy as np
 import pydantic
-from pydantic_core import PydanticCustomError
 
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
+from macsgr_jax.files import read_file
+from macsgr_jax.inference.records import PredictionRecord, Relation
+from macsgr_jax.limits import MAX_TABLE_BYTES
+from macsgr_jax.weighted_f1 import weighted_f1
 
-Relation = Literal["same speaker, past", "same speaker, future", "other speaker, past", "other speaker, future"]
-ROUNDING = 1e-5  # How far a fraction may lie beyond 1 through rounding in float32.
 ROUNDED_SUM = 0.02  # How far a sum of probabilities may lie from 1 when each was rounded to few digits.
-
-
-def _check_fraction(value: float) -> float:
-    if not 0 <= value <= 1 + ROUNDING:
-        raise PydanticCustomError("share", "should lie between 0 and 1")
-    return min(value, 1.0)
-
-
-Fraction = Annotated[float, pydantic.AfterValidator(_check_fraction)]
-Name = Annotated[str, pydantic.Field(min_length=1)]
-
-
-@dataclasses.dataclass(frozen=True)
-class Influence:
-    """The attention of the semantic encoder to an utterance.
-
-    Attributes:
-        utterance: its id.
-        weight: its fraction of the attention.
-    """
-
-    utterance: Name
-    weight: Fraction
-
-
-@dataclasses.dataclass(frozen=True)
-class Edge:
-    """An edge of the semantic graph that ends in the predicted utterance.
-
-    Attributes:
-        utterance: the id of the utterance where it begins.
-        relation: speaker and time of that utterance relative to the predicted one.
-        weight: M^s of eq. 22.
-    """
-
-    utterance: Name
-    relation: Relation
-    weight: pydantic.FiniteFloat
-
-
-@dataclasses.dataclass(frozen=True)
-class PredictionRecord:
-    """One line of the file; other keys are ignored.
-
-    Attributes:
-        conversation: the name of the conversation.
-        utterance: the id of the utterance inside the conversation.
-        speaker: the name of the speaker.
-        text: the transcript, where it is known.
-        start: the start in seconds.
-        end: the end in seconds.
-        emotion: the predicted emotion.
-        probabilities: emotion -> probability.
-        weights: modality -> weight in the fusion.
-        available: modality -> whether the utterance has it.
-        uncertainty: an entropy divided by its maximum: 0 is certain, 1 a guess.
-        influences: the utterances that the semantic encoder attends to most.
-        edges: the edges of the semantic graph that end in this utterance.
-        label: the annotated emotion, where it is known.
-    """
-
-    conversation: Name
-    utterance: Name
-    speaker: Name
-    text: str | None
-    start: pydantic.FiniteFloat | None
-    end: pydantic.FiniteFloat | None
-    emotion: Name
-    probabilities: Annotated[dict[str, Fraction], pydantic.Field(min_length=1)]
-    weights: dict[str, Fraction]
-    available: dict[str, bool]
-    uncertainty: Fraction
-    influences: list[Influence]
-    edges: list[Edge]
-    label: Name | None = None
-
+DOCUMENT = ".json"
 
 LINE = pydantic.TypeAdapter(PredictionRecord)
 
@@ -98,7 +26,8 @@ def read_predictions(path: Path) -> dict[str, list[PredictionRecord]]:
     """Reads and checks predictions.
 
     Args:
-        path: a JSON Lines file, each line with the keys of `PredictionRecord`.
+        path: a JSON Lines file, each line with the keys of `PredictionRecord`; or, where it ends in .json, the document
+            of `macsgr predict --out`.
 
     Returns:
         The name of each conversation -> its utterances; both in the order of the file.
@@ -106,15 +35,11 @@ def read_predictions(path: Path) -> dict[str, list[PredictionRecord]]:
     Raises:
         InputError: the file or a line cannot be read, or lines contradict each other.
     """
-    try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): give a JSON Lines file of predictions") from None
     conversations: dict[str, list[PredictionRecord]] = {}
     numbers: dict[tuple[str, str], int] = {}
     emotions: list[str] = []
     previous = ""
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_read_lines(path), start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
@@ -123,12 +48,12 @@ def read_predictions(path: Path) -> dict[str, list[PredictionRecord]]:
         _check(record, emotions, where)
         if record.conversation in conversations and record.conversation != previous:
             raise InputError(
-                f"{where}: conversation {record.conversation!r} goes on after another: keep its lines together"
+                f"{where}: conversation '{quote(record.conversation)}' goes on after another: keep its lines together"
             )
         if (record.conversation, record.utterance) in numbers:
             first = numbers[record.conversation, record.utterance]
             raise InputError(
-                f"{where}: utterance {record.utterance!r} is that of line {first}: give each an id of its own"
+                f"{where}: utterance '{quote(record.utterance)}' is that of line {first}: give each an id of its own"
             )
         numbers[record.conversation, record.utterance] = number
         conversations.setdefault(record.conversation, []).append(record)
@@ -172,8 +97,34 @@ def arrange(conversations: dict[str, list[PredictionRecord]]) -> dict[str, Any]:
             }
             for turn in turns
         ]
-        arranged.append({"name": name, "speakers": speakers, "utterances": utterances})
+        scores = _score(utterances, len(emotions))
+        arranged.append({"name": name, "speakers": speakers, "utterances": utterances, "scores": scores})
     return {"emotions": emotions, "relations": relations, "conversations": arranged}
+
+
+def _score(utterances: Sequence[Mapping[str, Any]], num_classes: int) -> dict[str, Any] | None:
+    """Returns accuracy, WAF1 and confusion (rows: label, columns: prediction) of the labelled utterances, if any."""
+    confusion = np.zeros((num_classes, num_classes), np.int64)
+    for one in utterances:
+        if one["label"] is not None:
+            confusion[one["label"], one["emotion"]] += 1
+    if not confusion.any():
+        return None
+    accuracy = float(np.trace(confusion) / confusion.sum())
+    return {"waa": accuracy, "waf1": float(weighted_f1(confusion)), "confusion": confusion.tolist()}
+
+
+def _read_lines(path: Path) -> list[bytes]:
+    """Returns the lines of a file, those of a document as if it had been written as JSON Lines."""
+    content = read_file(path, MAX_TABLE_BYTES, "give a JSON Lines file of predictions")
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    if path.suffix.lower() != DOCUMENT:
+        return content.split(b"\n")
+    try:
+        utterances = json.loads(content)["utterances"]
+        return [json.dumps(one).encode() for one in utterances]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(f"{path} is no document of predictions: make it again with `macsgr predict --out`") from None
 
 
 def _parse(line: bytes, where: str) -> PredictionRecord:
@@ -191,21 +142,21 @@ def _parse(line: bytes, where: str) -> PredictionRecord:
 def _check(record: PredictionRecord, emotions: list[str], where: str) -> None:
     """Checks that the values of a line fit each other and the emotions of the first line."""
     if set(record.probabilities) != set(emotions):
-        raise InputError(f"{where}: probabilities are not of {', '.join(emotions)}, as in the first line")
+        raise InputError(f"{where}: probabilities are not of {quote(', '.join(emotions), 1000)}, as in the first line")
     total = math.fsum(record.probabilities.values())
     if abs(total - 1) > ROUNDED_SUM:
         raise InputError(f"{where}: probabilities sum to {total:.3f} instead of 1")
     for key, emotion in (("emotion", record.emotion), ("label", record.label)):
         if emotion is not None and emotion not in emotions:
             raise InputError(
-                f"{where}: {key} is {emotion!r}, which has no probability: name one of {', '.join(emotions)}"
+                f"{where}: {key} is '{quote(emotion)}', which has no probability: name one of {quote(', '.join(emotions), 1000)}"
             )
     unknown = sorted(set(record.weights) - set(record.available))
     weightless = sorted(name for name, there in record.available.items() if there and name not in record.weights)
     if unknown:
-        raise InputError(f"{where}: weights has {unknown[0]!r}, which is not in available: put it into both")
+        raise InputError(f"{where}: weights has '{quote(unknown[0])}', which is not in available: put it into both")
     if weightless:
-        raise InputError(f"{where}: {weightless[0]!r} is available, but not in weights: put it into both")
+        raise InputError(f"{where}: '{quote(weightless[0])}' is available, but not in weights: put it into both")
     if record.start is not None and record.end is not None and record.end < record.start:
         raise InputError(f"{where}: end is {record.end:g}, before start, {record.start:g}")
 
@@ -221,4 +172,6 @@ def _check_links(
                 if wrong:
                     problem = "twice" if (name, wrong[0]) in numbers else "which the conversation does not have"
                     where = f"{path}, line {numbers[name, turn.utterance]}"
-                    raise InputError(f"{where}: {key} name utterance {wrong[0]!r}, {problem}: make the file again")
+                    raise InputError(
+                        f"{where}: {key} name utterance '{quote(wrong[0])}', {problem}: make the file again"
+                    )

@@ -258,7 +258,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
     ),
     "ending": (
         lambda model, folder: [str(folder / "talk.csv"), "--out", str(folder / "said.txt")],
-        "said.txt should end in .jsonl, .csv, .html or .parquet, which decides its form",
+        "said.txt should end in .jsonl, .json, .csv, .html or .parquet, which decides its form",
     ),
     "channels": (
         lambda model, folder: [str(folder / "talk.csv"), "--channels", "Ann"],

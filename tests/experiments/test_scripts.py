@@ -27,6 +27,7 @@ from experiments.ensemble import Ensemble
 from experiments.ensemble import main as ensemble
 from experiments.figures import Figures
 from experiments.figures import main as figures
+from experiments.paper import default_preset
 from experiments.paper.artifact import render_markdown
 from experiments.paper.ensembles import interpolate, predict_by_tfidf
 from experiments.paper.simple_models import MODELS
@@ -41,6 +42,8 @@ from experiments.tables import main as tables
 from macsgr_jax.cli.common import run_script
 from macsgr_jax.data.corpus import UNLABELLED, Corpus
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
+from macsgr_jax.overrides import override
+from macsgr_jax.presets import DEFAULT, PRESETS
 from tests.testing.corpora import TINY, compile_quickly, make_corpus
 from tests.testing.ten_seeds import watch_compilations
 from tests.testing.tiny_study import LENGTHS, NAMES, SETTINGS, SPLITS
@@ -445,3 +448,22 @@ def test_networks_of_other_settings(
     settings = [part for setting in (*SETTINGS, "model.dropout=0.1") for part in ("--set", setting)]
     assert run_script("x", Tables, tables, [*study_options, "--quick", "--table", "1", *settings]) == 2
     assert "model.dropout was 0.5 and is 0.1" in capsys.readouterr().err
+
+
+def test_default_preset(run_study: RunStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part of a corpus has a row: its seeds, the collapsed ones, and the reference rows of the same features."""
+    monkeypatch.setitem(default_preset.FEATURES, "iemocap", {"text": ("text_small",), "speech": ("audio_small",)})
+    monkeypatch.setattr(default_preset, "default_settings", lambda: ())
+    artifact = run_study(Robustness, robustness, "robustness_corpora", "--part", "corpora")
+    part = artifact["parts"]["iemocap"]
+    assert [row[0] for row in part["rows"]] == list(part["parts"]) == ["text", "speech", "both"]
+    assert all(len(row) == len(part["head"]) for row in part["rows"])
+    for scores in part["parts"].values():
+        assert len(scores["validation_waf1"]) == 1
+        assert {"majority", "linear"} <= set(scores["references"])
+    assert part["parts"]["both"]["features"] == ["text_small", "audio_small"]
+
+
+def test_default_settings_replace_those_of_a_corpus() -> None:
+    changed = override(PRESETS["meld"], default_preset.default_settings())
+    assert (changed.model, changed.loss, changed.train) == (DEFAULT.model, DEFAULT.loss, DEFAULT.train)

@@ -158,7 +158,8 @@ def compose(model: ModelConfig, params: Any, batch: Batch) -> dict[str, Any]:
     available = jnp.stack([batch.available[name] for name in names])
     allowed = dialogue_pairs(batch.dialogue, batch.mask)
     hidden = GRUEncoder(hidden_size=8).apply({"params": params["encoder"]}, features, batch.dialogue, batch.mask)
-    encoder = DistributionEncoder(heads=2, initial_std=model.initial_std, min_std=model.min_std)
+    bounds = {"min_std": model.min_std, "max_std": model.max_std}
+    encoder = DistributionEncoder(heads=2, initial_std=model.initial_std, **bounds)
     latents = [
         encoder.apply(
             {"params": jax.tree.map(lambda leaf, m=m: leaf[m], params["distribution"])},

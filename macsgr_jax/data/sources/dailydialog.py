@@ -6,7 +6,6 @@ References:
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from macsgr_jax.data.corpus import SPLITS
 from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
 from macsgr_jax.data.sources.build import ImportedCorpus, build_corpus, decode_text, read_bytes
 from macsgr_jax.errors import InputError
+from macsgr_jax.files import is_file, parse_json
 
 EMOTIONS = ("neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise")  # By their numbers.
 END_OF_UTTERANCE = "__eou__"
@@ -43,14 +43,14 @@ def read_dailydialog(folder: Path) -> ImportedCorpus:
     Raises:
         InputError: files are missing, or contradict each other.
     """
-    if (folder / RECCON_FILES[0]).is_file():
+    if is_file(folder / RECCON_FILES[0]):
         dialogues, digest = _read_reccon(folder)
         notices: list[str] = []
-    elif all((folder / name).is_file() for files in SPLIT_FILES.values() for name in files):
+    elif all(is_file(folder / name) for files in SPLIT_FILES.values() for name in files):
         dialogues, digest, notices = [], hashlib.sha256(), ["The files name no speakers: two take turns."]
         for split, files in SPLIT_FILES.items():
             dialogues += _read_text(folder, files, split, split, digest)
-    elif (folder / WHOLE_FILES[0]).is_file():
+    elif is_file(folder / WHOLE_FILES[0]):
         digest = hashlib.sha256()
         dialogues = _divide(_read_text(folder, WHOLE_FILES, "train", "dialogue", digest))
         share = f"{100 * HELD_OUT:g} %"
@@ -118,7 +118,7 @@ def _read_reccon(folder: Path) -> tuple[list[Dialogue], Any]:
         content = read_bytes(path, f"give the folder of RECCON's {', '.join(RECCON_FILES)}")
         digest.update(content)
         try:
-            document = json.loads(content)
+            document = parse_json(content, str(path), "copy the file again")
             named = {name: turns[0] if isinstance(turns[0], list) else turns for name, turns in document.items()}
             for name, turns in named.items():
                 if name in seen:

@@ -14,6 +14,7 @@ from macsgr_jax.data.sources import emorynlp_json
 from macsgr_jax.data.sources.build import ImportedCorpus, build_corpus, parse_rows, read_bytes
 from macsgr_jax.data.sources.emorynlp_json import EMOTIONS, UNKNOWN
 from macsgr_jax.errors import InputError
+from macsgr_jax.files import is_file
 
 FILES = ("emorynlp_train_final.csv", "emorynlp_dev_final.csv", "emorynlp_test_final.csv")  # In the order of SPLITS.
 NUMBERS = ("Season", "Episode", "Scene_ID", "Utterance_ID")
@@ -33,7 +34,7 @@ def read_emorynlp(folder: Path) -> ImportedCorpus:
     Raises:
         InputError: a file or column is missing, a row cannot be understood, or a scene is in two splits.
     """
-    if (folder / emorynlp_json.FILES[0]).is_file() and not (folder / FILES[0]).is_file():
+    if is_file(folder / emorynlp_json.FILES[0]) and not is_file(folder / FILES[0]):
         dialogues, sha256 = emorynlp_json.read_json_scenes(folder)
     else:
         dialogues, sha256 = _read_tables(folder)

@@ -1,7 +1,6 @@
 """EmoryNLP as its authors distribute it: three JSON files of seasons, episodes, scenes and utterances."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from macsgr_jax.data.corpus import SPLITS
 from macsgr_jax.data.dialogue import Dialogue, Utterance
 from macsgr_jax.data.sources.build import read_bytes
 from macsgr_jax.errors import InputError
+from macsgr_jax.files import parse_json
 
 FILES = ("emotion-detection-trn.json", "emotion-detection-dev.json", "emotion-detection-tst.json")  # Order of SPLITS.
 LEVELS = ("seasons", "episodes", "scenes")
@@ -37,10 +37,7 @@ def read_json_scenes(folder: Path) -> tuple[list[Dialogue], str]:
         path = folder / name
         content = read_bytes(path, f"give the folder of EmoryNLP's {', '.join(FILES)}")
         digest.update(content)
-        try:
-            document = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path} is no JSON ({error}): copy the file again") from None
+        document = parse_json(content, str(path), "copy the file again")
         before = len(dialogues)
         for scene in _list_scenes(document):
             utterances = [_read_utterance(path, one) for one in _list(scene.get("utterances"))]

@@ -103,7 +103,7 @@ def test_what_is_not_dailydialog(tmp_path: Path) -> None:
     write_reccon(tmp_path, turn=1)  # The same number twice.
     with pytest.raises(InputError, match="utt_id has 'tr_0_1' at rows 0 and 1"):
         assert_survives(read_dailydialog(tmp_path).corpus, tmp_path)
-    for content in ("[]", '{"a": []}', '{"a": [[{"turn": 1}]]}', "{"):
+    for content in ("[]", '{"a": []}', '{"a": [[{"turn": 1}]]}'):
         (tmp_path / RECCON_FILES[1]).write_text(content, encoding="utf-8")
         with pytest.raises(InputError, match=r"valid\.json has not the form of RECCON's files"):
             read_dailydialog(tmp_path)

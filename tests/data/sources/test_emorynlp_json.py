@@ -66,5 +66,5 @@ def test_files_that_cannot_be_understood(content: Any, message: str, tmp_path: P
         read_emorynlp(write(tmp_path, [FIRST], content, [THIRD]))
     (tmp_path / FILES[2]).unlink()
     (tmp_path / FILES[0]).write_text("{", encoding="utf-8")
-    with pytest.raises(InputError, match=r"trn\.json is no JSON"):
+    with pytest.raises(InputError, match=r"trn\.json is damaged .*: copy the file again"):
         read_emorynlp(tmp_path)
