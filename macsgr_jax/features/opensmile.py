@@ -96,7 +96,7 @@ def extract_speech(
     smiles = threading.local()
     gains = np.ones(len(clips), np.float32)
     if "loudness" in extractor.description:
-        gains = compute_gains(clips, conversations or [0] * len(clips), extractor.description["loudness"])
+        gains = compute_gains(clips, conversations or [0] * len(clips), extractor.description["loudness"], jobs)
 
     def extract(clip: Clip | None, gain: np.float32) -> tuple[np.ndarray | str, Quality | None]:
         if not hasattr(smiles, "smile"):
