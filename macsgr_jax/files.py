@@ -29,6 +29,7 @@ except ImportError:  # Not a POSIX system: there, what another process writes is
 
 TEMPORARY = re.compile(r"\..+-\w{8}(\.\w+)?")  # As `_make_temporary` names them.
 CHECK = "check the path"
+BEGINNING = 512  # Bytes that show what a file is.
 OBJECTS = "holds Python objects"
 
 
@@ -65,7 +66,7 @@ def open_file(path: Path, max_bytes: float = math.inf, advice: str = CHECK) -> I
         The open file.
 
     Raises:
-        InputError: it cannot be opened or read, is no regular file, or is larger.
+        InputError: it cannot be opened or read, is no regular file, is larger, or is one of `refuse_stand_in`.
     """
     try:
         # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
@@ -77,6 +78,8 @@ def open_file(path: Path, max_bytes: float = math.inf, advice: str = CHECK) -> I
             if not stat.S_ISREG(status.st_mode):
                 raise InputError(f"{path} is a device or a pipe and no regular file: give a file")
             allow(status.st_size, max_bytes, f"{path} has {status.st_size} bytes")
+            refuse_stand_in(path, file.read(BEGINNING))
+            file.seek(0)
             yield file
     except OSError as error:
         raise InputError(f"{path} cannot be read ({describe_os_error(error)}): {advice}") from None
@@ -84,6 +87,24 @@ def open_file(path: Path, max_bytes: float = math.inf, advice: str = CHECK) -> I
         if "embedded null" in str(error):
             raise InputError(f"{path} cannot be read (its name holds a null character): {advice}") from None
         raise
+
+
+def refuse_stand_in(path: Path, beginning: bytes | str) -> None:
+    """Refuses what a download or a clone leaves in place of a file.
+
+    Args:
+        path: the file, for the message.
+        beginning: its first bytes or letters, some hundred of them.
+
+    Raises:
+        InputError: it is a pointer of Git LFS, or a web page.
+    """
+    text = beginning if isinstance(beginning, str) else beginning.decode("latin-1").removeprefix("\xef\xbb\xbf")
+    text = text[:BEGINNING].lstrip().lower()
+    if text.startswith("version https://git-lfs"):
+        raise InputError(f"{path} is a placeholder of Git LFS and not the file itself: run `git lfs pull`")
+    if text.startswith(("<!doctype html", "<html")):
+        raise InputError(f"{path} is a web page and not the file itself: download that")
 
 
 def describe_os_error(error: OSError) -> str:

@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -123,6 +124,7 @@ def _describe_usage_error(box: str) -> str:
 
 
 def _run(main: Callable[[Command], None], command: Command) -> int:
+    use_single_precision()
     use_compilation_cache()
     try:
         main(command)
@@ -136,6 +138,16 @@ def _run(main: Callable[[Command], None], command: Command) -> int:
             raise
         print(f"error: {error}", file=sys.stderr)
         return DIVERGED
+    except (RuntimeError, AssertionError) as error:
+        if not _comes_from_backend(error):
+            raise
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        print(
+            f"error: JAX finds no device of JAX_PLATFORMS={platforms}: unset it, or install JAX for that device, such"
+            " as pip install 'jax[cuda12]'",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
     except Interrupted as stop:
         print(f"{stop}: resume it with the same command and --resume", file=sys.stderr)
         return stop.exit_code
@@ -143,6 +155,24 @@ def _run(main: Callable[[Command], None], command: Command) -> int:
         print("interrupted: what was finished is kept", file=sys.stderr)
         return 130
     return 0
+
+
+def _comes_from_backend(error: BaseException) -> bool:
+    """Returns whether JAX raised an error because a platform that JAX_PLATFORMS names has no device here."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return bool(os.environ.get("JAX_PLATFORMS")) and last.filename.endswith("xla_bridge.py")
+
+
+def use_single_precision() -> None:
+    """Has JAX compute in 32 bits, as all weights and features are; says so where JAX_ENABLE_X64 asks for 64."""
+    if os.environ.get("JAX_ENABLE_X64", "").lower() not in ("1", "true", "on", "yes"):
+        return
+    os.environ["JAX_ENABLE_X64"] = "0"  # JAX reads it when it is imported.
+    if "jax" in sys.modules:
+        import jax
+
+        jax.config.update("jax_enable_x64", False)
+    print("note: JAX_ENABLE_X64 is ignored: the network computes in 32 bits", file=sys.stderr)
 
 
 def use_compilation_cache() -> None:

@@ -96,7 +96,7 @@ def extract_speech(
     smiles = threading.local()
     gains = np.ones(len(clips), np.float32)
     if "loudness" in extractor.description:
-        gains = compute_gains(clips, conversations or [0] * len(clips), extractor.description["loudness"])
+        gains = compute_gains(clips, conversations or [0] * len(clips), extractor.description["loudness"], jobs)
 
     def extract(clip: Clip | None, gain: np.float32) -> tuple[np.ndarray | str, Quality | None]:
         if not hasattr(smiles, "smile"):
@@ -178,6 +178,8 @@ def _extract_one(
     try:
         samples, rate = read_clip(clip)
     except InputError as error:
+        if "Git LFS" in str(error):
+            return "a placeholder of Git LFS: run `git lfs pull`", None
         return "missing file" if str(error).endswith("does not exist") else "unreadable file", None
     except (OSError, MemoryError):
         return "unreadable file", None

@@ -1,10 +1,12 @@
 """The feature pickles that most PyTorch repositories for ERC read, parsed without running any code in them.
 
-Two layouts. A tuple: utterance ids, speakers and labels of each dialogue, then dictionaries of features, the sentences,
+Layouts. A tuple: utterance ids, speakers and labels of each dialogue, then dictionaries of features, the sentences,
 the training and the test dialogues (DialogueRNN's and MMGCN's IEMOCAP_features*.pkl and MELD_features_raw*.pkl, and the
-ones with four RoBERTa layers). Or a dictionary of train, dev and test lists of samples (COGMEN's data_*.pkl).
+ones with four RoBERTa layers), or COSMIC's, in `cosmic_pickle`. Or a dictionary of train, dev and test lists of samples
+(COGMEN's data_*.pkl), or of arrays (MMSA's), in `mmsa_pickle`.
 """
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,9 @@ from macsgr_jax.data.corpus import SPLITS, UNLABELLED, Corpus
 from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
 from macsgr_jax.data.safe_pickle import Record, load_pickle
 from macsgr_jax.data.sources.build import ImportedCorpus
+from macsgr_jax.data.sources.cosmic_pickle import is_cosmic, list_cosmic_dialogues
+from macsgr_jax.data.sources.mmsa_pickle import is_mmsa, list_mmsa_dialogues
+from macsgr_jax.data.sources.pickled_dialogue import PickledDialogue
 from macsgr_jax.errors import InputError, quote
 from macsgr_jax.limits import MAX_NAME, MAX_TEXT, allow
 
@@ -71,7 +76,7 @@ class _Part(NamedTuple):
 
 
 def read_feature_pickle(path: Path, labels: Sequence[str] = (), thresholds: Sequence[float] = ()) -> ImportedCorpus:
-    """Reads a file of one of the two layouts.
+    """Reads a file of one of the layouts.
 
     Args:
         path: the pickle.
@@ -90,19 +95,48 @@ def read_feature_pickle(path: Path, labels: Sequence[str] = (), thresholds: Sequ
     if list(thresholds) != sorted(set(thresholds)):
         raise InputError("--threshold: give the thresholds in ascending order, each once")
     content = load_pickle(path)
+    notices: list[str] = []
     try:
-        if isinstance(content, Mapping) and {"train", "test"} <= set(content):
+        if isinstance(content, Mapping) and is_mmsa(content):
+            if not thresholds:
+                thresholds = (0.0,)
+                notices.append(
+                    "The labels are values on a scale: below 0 is negative; --threshold divides them otherwise."
+                )
+            parts = [_make(path, one, labels, thresholds) for one in list_mmsa_dialogues(str(path), content)]
+        elif isinstance(content, tuple | list) and is_cosmic(content):
+            parts = [_make(path, one, labels, thresholds) for one in list_cosmic_dialogues(content)]
+        elif isinstance(content, Mapping) and {"train", "test"} <= set(content):
             parts = _read_samples(path, content, labels, thresholds)
-        elif isinstance(content, tuple | list) and len(content) >= 8:
+        elif (
+            isinstance(content, tuple | list) and len(content) >= 8 and not all(isinstance(p, Mapping) for p in content)
+        ):
             parts = _read_tuple(path, list(content), labels, thresholds)
         else:
-            raise _other_layout(path, f"it holds a {type(content).__name__}")
-        return ImportedCorpus(_assemble(path, parts, labels, thresholds))
+            raise _other_layout(path, _describe_content(content))
+        corpus = _assemble(path, parts, labels, thresholds)
     except InputError:
         raise
     # Values of other types than are looked for make NumPy raise almost anything.
     except Exception as error:
         raise _other_layout(path, quote(f"{type(error).__name__}: {error}")) from None
+    return ImportedCorpus(dataclasses.replace(corpus, notices=(*notices, *corpus.notices)))
+
+
+def _describe_content(content: Any) -> str:
+    """Returns what a file of another layout holds."""
+    if isinstance(content, tuple | list) and content and all(isinstance(part, Mapping) for part in content):
+        return (
+            f"it holds {len(content)} dictionaries, and no list of the training dialogues, as COSMIC's comet files do"
+        )
+    if isinstance(content, Mapping):
+        return f"it holds a dictionary of {quote(', '.join(str(key) for key in list(content)[:5]))}"
+    return f"it holds a {type(content).__name__}"
+
+
+def _make(path: Path, one: PickledDialogue, label_names: Sequence[str], thresholds: Sequence[float]) -> _Part:
+    labels = _read_labels(path, one.name, one.labels, label_names, thresholds)
+    return _make_part(path, one.name, one.split, one.speakers, labels, one.features, one.texts)
 
 
 def _read_samples(
@@ -368,6 +402,6 @@ def _name_classes(thresholds: Sequence[float]) -> tuple[str, ...]:
 
 def _other_layout(path: Path, found: str) -> InputError:
     return InputError(
-        f"{path} has neither the layout of DialogueRNN's and MMGCN's feature pickles nor that of COGMEN's ({found}):"
-        " docs/corpus.md says how to bring your own arrays"
+        f"{path} has neither the layout of DialogueRNN's, MMGCN's and COSMIC's feature pickles nor that of COGMEN's or"
+        f" MMSA's ({found}): docs/corpus.md says how to bring your own arrays"
     )
