@@ -1,8 +1,6 @@
 """Temperature scaling: one temperature for all logits, fitted so that the probabilities are calibrated."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from macsgr_jax.errors import InputError
 
@@ -41,6 +39,9 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     shifted = np.where(none, min(MIN_LOG_PROBABILITY, shifted[~none].min()), shifted)
     of_label = shifted[np.arange(len(shifted)), labels]
 
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
     def likelihood(log_temperature: float) -> float:
         """Computes the mean negative log-likelihood, which is convex in 1 / T and so has one minimum."""
         temperature = np.exp(log_temperature)
@@ -70,6 +71,9 @@ def fit_ensemble_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     if not scores.shape[1] or not np.isfinite(scores).all():
         raise InputError("a temperature is fitted on finite scores of at least one utterance")
     rows = np.arange(scores.shape[1])
+
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
 
     def likelihood(log_temperature: float) -> float:
         scaled = scores / np.exp(log_temperature)

@@ -40,6 +40,8 @@ class Predict:
             is loudest; auto does so where it is clear for all; or a channel per speaker, such as Ann=left,Bob=right.
         strict: Refuse transcripts with faults, and tell all of them, instead of repairing them.
         follow: Predict standard input line by line; needs a network of --preset causal.
+        state: With --follow, a file that keeps the conversation between calls: read if it is there, and written when
+            standard input ends.
         seed: Seed of one network of the run; by default the probabilities of all of them are averaged.
         context: Utterances that a network sees at once: time and memory grow with it, not with the conversation.
         samples: Number of draws of the latent Gaussians, for the uncertainty.
@@ -55,6 +57,7 @@ class Predict:
     channels: str = "auto"
     strict: bool = False
     follow: bool = False
+    state: Path | None = None
     seed: int | None = None
     context: int = 512
     samples: int = 16
@@ -71,6 +74,8 @@ def main(command: Predict) -> None:
         raise InputError("give one of them: a conversation, or --follow to read it from standard input")
     if command.out is not None and command.follow:
         raise InputError("--out is not for --follow, which prints its predictions: send them to a file with >")
+    if command.state is not None and not command.follow:
+        raise InputError("--state is for --follow: a conversation in a file is predicted as a whole")
     channels = parse_channels(command.channels)
     if command.out is not None:
         _check_output(command, command.out)
@@ -185,7 +190,8 @@ def follow(command: Predict, model: "Model", channels: str | dict[str, int]) -> 
     from macsgr_jax.runs.predict import predict_stream
 
     lines = iter(sys.stdin.buffer.readline, b"")
-    for record in predict_stream(model, lines, command.recording, channels, command.strict, _print_notice):
+    options = (command.recording, channels, command.strict, _print_notice, command.state)
+    for record in predict_stream(model, lines, *options):
         print(json.dumps(record, ensure_ascii=False, allow_nan=False), flush=True)
 
 

@@ -95,12 +95,13 @@ class Transcript:
     Args:
         recording: the recording of the whole conversation, if there is one.
         folder: the folder to which paths of clips are relative.
+        earlier: the ids of utterances that were read before, in another call.
     """
 
-    def __init__(self, recording: Path | None, folder: Path) -> None:
+    def __init__(self, recording: Path | None, folder: Path, earlier: Sequence[str] = ()) -> None:
         self._recording = recording
         self._folder = folder
-        self._where: dict[str, str] = {}  # By id.
+        self._where = dict.fromkeys(earlier, "an utterance of an earlier call")  # By id.
 
     def read(self, row: Row, repairs: Repairs) -> Utterance:
         """Reads the next utterance.

@@ -9,6 +9,7 @@ from jax import Array
 
 from macsgr_jax.models.attention import attend
 from macsgr_jax.models.products import DotGeneral
+from macsgr_jax.models.stream import Cursor, Memory
 from macsgr_jax.types import Gaussian
 
 LOG_STD_RANGE = (-7.0, 3.0)
@@ -36,12 +37,13 @@ class DistributionEncoder(nn.Module):
     dot_general: DotGeneral = jax.lax.dot_general
 
     @nn.compact
-    def __call__(self, hidden: Array, allowed: Array) -> Gaussian:
+    def __call__(self, hidden: Array, allowed: Array, cursor: Cursor | None = None) -> Gaussian:
         """Computes the distribution of every slot.
 
         Args:
             hidden: f32[B, N, d_e], the hidden states of one modality.
             allowed: bool[B, N, N], [row, i, j] for slot i attending to slot j.
+            cursor: where the newest utterances stand in a stream, in which N is 1 but for the last axis of `allowed`.
 
         Returns:
             Gaussian of f32[B, N, d_e].
@@ -56,6 +58,7 @@ class DistributionEncoder(nn.Module):
             dense_general((self.heads, width // self.heads), use_bias=name != "key", name=name)(inner)
             for name in ("query", "key", "value")
         )
+        key, value = Memory(name="past_keys")(key, cursor), Memory(name="past_values")(value, cursor)
         mean_half, std_half = jnp.split(attend(query, key, value, allowed), 2, axis=-1)
         mean = hidden + dense(size, name="mean_out")(nn.gelu(dense(size, name="mean_in")(mean_half)))
         log_std = dense(

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import softmax
 
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus
@@ -48,6 +47,8 @@ class UtterancePrediction(NamedTuple):
     @property
     def probabilities(self) -> np.ndarray:
         """f32[C], eq. 28."""
+        from scipy.special import softmax
+
         probabilities: np.ndarray = softmax(self.logits)
         return probabilities
 

@@ -20,13 +20,16 @@ from macsgr_jax.features.audio_io import check_inside, fit_clips
 from macsgr_jax.features.channels import AUTO, MIX, assign_channels
 from macsgr_jax.features.opensmile import SETS
 from macsgr_jax.features.registry import apply_extractors
-from macsgr_jax.inference.predictor import Link, Prediction
+from macsgr_jax.inference.predictor import Link, Prediction, Turns
 from macsgr_jax.inference.streaming import StreamingPredictor
 from macsgr_jax.metrics import count
 from macsgr_jax.runs.load import Model, standardize_turns
 from macsgr_jax.runs.results import score_counts
 
 MIN_PROBABILITY = 5e-7  # Half of the last digit of a record.
+
+# Conversations are predicted together once they have this many utterances.
+UTTERANCES_AT_ONCE = 2048
 
 
 class PredictedConversation(NamedTuple):
@@ -80,6 +83,7 @@ def predict_conversations(
     hears = any(name in SETS for name in model.extractors)
     if hears and strict:
         check_inside([utterance.clip for utterance in utterances], [utterance.where for utterance in utterances])
+    waiting: list[_Extracted] = []
     for conversation in conversations:
         conversation = conversation._replace(
             utterances=[
@@ -91,14 +95,30 @@ def predict_conversations(
             conversation, audio_notices = _place_clips(conversation, channels)
         corpus = extract_features(model, conversation, jobs, on_utterance, cache)
         turns = standardize_turns(model, corpus)
+        waiting.append(_Extracted(conversation, turns, (*audio_notices, *corpus.notices)))
+        if sum(len(one.conversation.utterances) for one in waiting) >= UTTERANCES_AT_ONCE:
+            yield from _predict_extracted(model, waiting)
+            waiting = []
+    yield from _predict_extracted(model, waiting)
+
+
+class _Extracted(NamedTuple):
+    """A conversation with its features, and sentences about them."""
+
+    conversation: Dialogue
+    turns: Turns
+    notices: tuple[str, ...]
+
+
+def _predict_extracted(model: Model, waiting: Sequence[_Extracted]) -> Iterator[PredictedConversation]:
+    predictions = model.predictor.predict_many([one.turns for one in waiting])
+    for (conversation, turns, notices), found in zip(waiting, predictions, strict=True):
         ids = [utterance.id for utterance in conversation.utterances]
         records = [
             describe_prediction(model, conversation.name, utterance, prediction, ids, _available(turns.available, row))
-            for row, (utterance, prediction) in enumerate(
-                zip(conversation.utterances, model.predictor.predict(turns), strict=True)
-            )
+            for row, (utterance, prediction) in enumerate(zip(conversation.utterances, found, strict=True))
         ]
-        yield PredictedConversation(conversation.name, records, (*audio_notices, *corpus.notices))
+        yield PredictedConversation(conversation.name, records, notices)
 
 
 class ConversationStream:
@@ -111,9 +131,10 @@ class ConversationStream:
         strict: whether an utterance with faults is refused instead of being repaired.
         on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
         name: the name of the conversation.
+        state: a file of `save`; if it is there, the conversation goes on from it.
 
     Raises:
-        InputError: the networks see future utterances, or there is no such recording.
+        InputError: the networks see future utterances, there is no such recording, or the state is of other networks.
     """
 
     def __init__(
@@ -124,6 +145,7 @@ class ConversationStream:
         strict: bool = False,
         on_notice: Callable[[str], None] = lambda text: None,
         name: str = "follow",
+        state: Path | None = None,
     ) -> None:
         if not model.config.model.causal:
             raise InputError(
@@ -131,11 +153,14 @@ class ConversationStream:
             )
         check_recording(recording)
         self._model, self._channels, self._strict, self._on_notice = model, channels, strict, on_notice
-        self._transcript = Transcript(recording, Path())
         self._predictor = StreamingPredictor(model.predictor)
         self._name = name
         self._ids: list[str] = []
         self._speakers: dict[str, int] = {}
+        if state is not None and state.exists():
+            before = self._predictor.resume(state)
+            self._ids, self._speakers = before["ids"], before["speakers"]
+        self._transcript = Transcript(recording, Path(), self._ids)
 
     def read(self, row: Row) -> Utterance:
         """Reads the next utterance, and repairs it or marks what cannot be used.
@@ -176,6 +201,14 @@ class ConversationStream:
         available = _available(one.available, 0)
         return describe_prediction(self._model, self._name, utterance, prediction, self._ids, available)
 
+    def save(self, state: Path) -> None:
+        """Writes a file from which another stream of the same networks goes on.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        self._predictor.save(state, {"ids": self._ids, "speakers": self._speakers})
+
 
 def predict_stream(
     model: Model,
@@ -184,6 +217,7 @@ def predict_stream(
     channels: str | Mapping[str, int] = AUTO,
     strict: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
+    state: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Predicts each utterance of a conversation that goes on, before the next one is read.
 
@@ -194,24 +228,29 @@ def predict_stream(
         channels: as for `ConversationStream`.
         strict: whether a line with faults is answered with an error instead of being repaired.
         on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
+        state: a file that keeps the conversation between calls: read if it is there, written when the lines end.
 
     Yields:
         The record of each utterance; or, for a line that cannot be understood, an object of `error`, a sentence, and
         `line`, its number. The conversation goes on without it.
 
     Raises:
-        InputError: the networks see future utterances, or there is no such recording.
+        InputError: the networks see future utterances, there is no such recording, or the state is of other networks.
     """
-    stream = ConversationStream(model, recording, channels, strict, on_notice)
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            utterance = stream.read(_parse_line(line, f"standard input: line {number}"))
-        except InputError as error:
-            yield {"error": str(error), "line": number}
-            continue
-        yield stream.predict(utterance)
+    stream = ConversationStream(model, recording, channels, strict, on_notice, state=state)
+    try:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                utterance = stream.read(_parse_line(line, f"standard input: line {number}"))
+            except InputError as error:
+                yield {"error": str(error), "line": number}
+                continue
+            yield stream.predict(utterance)
+    finally:
+        if state is not None:
+            stream.save(state)
 
 
 def _parse_line(line: bytes, where: str) -> Row:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax
 
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus
@@ -133,6 +131,8 @@ def fit_logistic_regression(
         return float(loss), gradient.ravel()
 
     options = {"maxiter": MAX_ITERATIONS, "gtol": 1e-4, "ftol": 1e-7}
+    from scipy.optimize import minimize
+
     found = minimize(objective, start.ravel(), method="L-BFGS-B", jac=True, options=options)
     weights: np.ndarray = found.x.reshape(columns + 1, num_classes)
     return weights
@@ -141,6 +141,8 @@ def fit_logistic_regression(
 def predict_logits(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Returns log-probabilities f64[U, C] of fitted weights f64[D + 1, C] for features f32[U, D]."""
     products = (features @ weights[:-1].astype(np.float32)).astype(np.float64)
+    from scipy.special import log_softmax
+
     log_probabilities: np.ndarray = log_softmax(products + weights[-1], axis=1)
     return log_probabilities
 
