@@ -82,7 +82,7 @@ def from_json(values: dict[str, Any]) -> Config:
     Raises:
         InputError: a field is unknown, missing its type, or out of range.
     """
-    if isinstance(values, dict):
+    if isinstance(values, dict) and all(isinstance(section, str) for section in values):
         values = {section: _rename(section, fields) for section, fields in values.items()}
     try:
         return pydantic.TypeAdapter(Config).validate_python(values)

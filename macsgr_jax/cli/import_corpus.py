@@ -46,6 +46,7 @@ class ImportCorpus:
         channels: Of recordings with several channels: mix takes their mean; speaker takes the channel where the speaker
             is loudest; auto does so where it is clear for all; or a channel per speaker, such as Ann=left,Bob=right.
         strict: For conversations: refuse transcripts with faults, and tell all of them, instead of repairing them.
+        allow_outside: For conversations: read clips that lie outside the folder.
         jobs: Number of recordings to process at once; 0 takes one per CPU core.
         overwrite: Replace the .npz file.
     """
@@ -64,6 +65,7 @@ class ImportCorpus:
     ignore_labels: str = ""
     channels: str = "auto"
     strict: bool = False
+    allow_outside: bool = False
     jobs: int = 0
     overwrite: bool = False
 
@@ -91,6 +93,7 @@ def main(command: ImportCorpus) -> None:
             ignored_labels=_split_list(command.ignore_labels),
             channels=parse_channels(command.channels),
             strict=command.strict,
+            allow_outside=command.allow_outside,
             jobs=command.jobs,
             on_clip=lambda clips: progress.update(task, total=clips, advance=1),
         )

@@ -39,6 +39,7 @@ class Predict:
         channels: Of recordings with several channels: mix takes their mean; speaker takes the channel where the speaker
             is loudest; auto does so where it is clear for all; or a channel per speaker, such as Ann=left,Bob=right.
         strict: Refuse transcripts with faults, and tell all of them, instead of repairing them.
+        allow_outside: Read clips that lie outside the folder of their transcript.
         follow: Predict standard input line by line; needs a network of --preset causal.
         state: With --follow, a file that keeps the conversation between calls: read if it is there, and written when
             standard input ends.
@@ -46,7 +47,8 @@ class Predict:
         context: Utterances that a network sees at once: time and memory grow with it, not with the conversation.
         samples: Number of draws of the latent Gaussians, for the uncertainty.
         jobs: Audio clips to extract features from in parallel; 0 is one per core.
-        sentence_model: Where the sentence model of text_sentence is now, if it has moved: a name or a folder.
+        sentence_model: The sentence model of text_sentence, a name or a folder; needed unless it is the default one of
+            `macsgr import`, since a folder of a run does not decide what is loaded.
         overwrite: Replace the file of --out.
     """
 
@@ -56,6 +58,7 @@ class Predict:
     recording: Path | None = None
     channels: str = "auto"
     strict: bool = False
+    allow_outside: bool = False
     follow: bool = False
     state: Path | None = None
     seed: int | None = None
@@ -109,7 +112,13 @@ def predict(command: Predict, path: Path, model: "Model", channels: str | dict[s
         told.append(notice)
         console.print(f"note: {notice}", soft_wrap=True)
 
-    conversations = read_conversations(path, command.recording, strict=command.strict, on_notice=print_notice)
+    conversations = read_conversations(
+        path,
+        command.recording,
+        strict=command.strict,
+        on_notice=print_notice,
+        allow_outside=command.allow_outside,
+    )
     if command.out is not None:
         clips = [utterance.clip for conversation in conversations for utterance in conversation.utterances]
         refuse_output(command.out, command.overwrite, list({clip.path for clip in clips if clip is not None}))
@@ -190,7 +199,7 @@ def follow(command: Predict, model: "Model", channels: str | dict[str, int]) -> 
     from macsgr_jax.runs.predict import predict_stream
 
     lines = iter(sys.stdin.buffer.readline, b"")
-    options = (command.recording, channels, command.strict, _print_notice, command.state)
+    options = (command.recording, channels, command.strict, _print_notice, command.state, command.allow_outside)
     for record in predict_stream(model, lines, *options):
         print(json.dumps(record, ensure_ascii=False, allow_nan=False), flush=True)
 

@@ -2,17 +2,20 @@
 
 import hashlib
 import os
-import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from macsgr_jax.data import extractor
 from macsgr_jax.data.corpus import MODALITIES, SPLITS, Corpus
-from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_npz
+from macsgr_jax.errors import InputError, quote
+from macsgr_jax.files import OBJECTS, exists, is_folder, open_file, unpack_npz, write_npz
+from macsgr_jax.limits import MAX_ARRAY_BYTES, MAX_LABELS, MAX_NAME, MAX_TEXT, allow
 
+MAX_CODE, SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)  # Of Unicode; a surrogate is half of a letter of UTF-16.
 SPLIT_NAMES = {"train": 0, "val": 1, "dev": 1, "valid": 1, "validation": 1, "test": 2}
 # Array -> dtype kinds it may have, and how it should look.
 FORMS = {
@@ -27,7 +30,13 @@ FORMS = {
     "dialogue_names": ("U", "strings [dialogues], one per dialogue"),
     "utt_id": ("U", "strings [U], one per utterance"),
     "text": ("U", "strings [U], one per utterance"),
+    "text_utf8": ("u", "bytes, the texts in UTF-8 one after the other"),
+    "text_ends": ("iu", "integers [U], where each text ends in text_utf8"),
+    "name": ("U", "a string, the name of the corpus"),
 }
+# An array of strings gives each the room of the longest: above this many bytes texts are written in UTF-8 instead.
+MAX_PADDED_BYTES = 64 * 2**20
+TEXT_BYTES, TEXT_ENDS = "text_utf8", "text_ends"
 
 
 class _Table:
@@ -42,7 +51,7 @@ class _Table:
         return InputError(f"{self.path}: {sentence}.")
 
     def describe_row(self, row: int) -> str:
-        return f"row {row}, utterance {self.ids[row]}"
+        return f"row {row}, utterance {quote(self.ids[row])}"
 
     def column(self, name: str, size: int | None = None) -> np.ndarray:
         kinds, form = FORMS[name]
@@ -53,14 +62,33 @@ class _Table:
             raise self.error(f"the array {name} is {array.dtype}{list(array.shape)}; it should be {form}")
         if size is not None and len(array) != size:
             raise self.error(f"the array {name} has {len(array)} entries instead of {size}; it should be {form}")
+        if array.dtype.kind == "U":
+            self._check_letters(name, array)
         return array.astype(np.int64) if kinds == "iu" else array
+
+    def _check_letters(self, name: str, array: np.ndarray) -> None:
+        """Refuses what is no text, and could be written to no file, and what is too long for its kind."""
+        if not array.nbytes:
+            return
+        limit = MAX_TEXT if name == "text" else MAX_NAME
+        lengths = np.char.str_len(array)
+        longest = int(lengths.argmax())
+        what = f"{self.path}: entry {longest} of the array {name} has {lengths[longest]} characters"
+        allow(int(lengths[longest]), limit, what)
+        codes = np.ascontiguousarray(array).view(f"{'>' if array.dtype.byteorder == '>' else '<'}u4")
+        codes = codes.reshape(len(array), -1)
+        wrong = (codes > MAX_CODE) | ((codes >= SURROGATES[0]) & (codes <= SURROGATES[1]))
+        for entry in np.flatnonzero(wrong.any(axis=1))[:1]:
+            code = int(codes[entry][wrong[entry]][0])
+            what = "half of a letter (a lone surrogate)" if code <= MAX_CODE else "no letter"
+            raise self.error(f"the array {name} has {what}, {code:#x}, at entry {entry}; write it as valid Unicode")
 
     def distinct(self, name: str, values: tuple[str, ...], unit: str = "rows") -> tuple[str, ...]:
         first: dict[str, int] = {}
         for row, value in enumerate(values):
             if first.setdefault(value, row) != row:
                 both = f"{unit} {first[value]} and {row}"
-                raise self.error(f"the array {name} has {value!r} at {both}; give each its own")
+                raise self.error(f"the array {name} has {quote(repr(value))} at {both}; give each its own")
         return values
 
 
@@ -86,15 +114,14 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
     for row in np.flatnonzero((labels < 0) | (labels >= len(label_names)))[:1]:
         problem = f"label {labels[row]} at {table.describe_row(row)} is not one of the {len(label_names)} label_names"
         raise table.error(f"{problem}; use 0 to {len(label_names) - 1}, or add the missing name")
+    allow(len(label_names), MAX_LABELS, f"{path}: label_names has {len(label_names)} entries")
     _check_dialogue_id(table, offsets, dialogue_names)
-    texts = tuple(table.column("text", len(labels)).tolist()) if "text" in arrays else None
     notices: list[str] = []
     speakers, speaker_names = _read_speakers(table, offsets, dialogue_names, notices)
     split = _read_split(table, offsets, dialogue_names)
     features, measured = _read_features(table, notices)
-    name = arrays.get("name")
     return Corpus(
-        name=str(name) if name is not None and name.ndim == 0 and name.dtype.kind == "U" else Path(path).stem,
+        name=_read_name(table),
         features=features,
         measured=measured,
         labels=labels.astype(np.int32),
@@ -105,7 +132,7 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
         dialogue_names=dialogue_names,
         split=split.astype(np.int8),
         utterance_ids=table.ids,
-        texts=texts,
+        texts=_read_texts(table),
         notices=tuple(notices),
         sha256=sha256,
         extractors=_read_extractors(table, features),
@@ -114,27 +141,47 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
 
 def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], str]:
     damage = "is not a readable .npz archive, or was cut short; copy it or write it with numpy.savez_compressed again"
-    arrays = {}
+    if is_folder(path):
+        raise InputError(f"{path}: this is a folder; give the path of the .npz file in it.")
+    if not exists(path):
+        raise InputError(f"{path}: there is no such file; give the path of a corpus in .npz form.")
+    with open_file(path, MAX_ARRAY_BYTES, "give the path of a corpus in .npz form") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        try:
+            return unpack_npz(file), sha256
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        # NumPy, zipfile and zlib raise a dozen types over damaged bytes, MemoryError for a garbled shape among them.
+        except Exception as error:
+            if OBJECTS in str(error):
+                raise InputError(f"{path}: {error}.") from error
+            raise InputError(f"{path}: this file {damage}.") from error
+
+
+def _read_name(table: _Table) -> str:
+    name = table.arrays.get("name")
+    if name is None or name.ndim or name.dtype.kind != "U":
+        return table.path.stem.encode("utf-8", errors="replace").decode("utf-8")
+    return str(_Table(table.path, {"name": name.reshape(1)}).column("name")[0])
+
+
+def _read_texts(table: _Table) -> tuple[str, ...] | None:
+    """Returns the texts, which stand in an array of strings, or in UTF-8 one after the other; see `save_corpus`."""
+    if TEXT_BYTES not in table.arrays:
+        return tuple(table.column("text", len(table.ids)).tolist()) if "text" in table.arrays else None
+    content, ends = table.column(TEXT_BYTES), table.column(TEXT_ENDS, len(table.ids))
+    starts = np.concatenate([[0], ends[:-1]])
+    if (ends < starts).any() or ends[-1] != len(content) or content.dtype != np.uint8:
+        raise table.error(f"{TEXT_ENDS} does not divide the bytes of {TEXT_BYTES}; write the corpus again")
+    raw = content.tobytes()
     try:
-        with open(path, "rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            archive = np.load(file, allow_pickle=False)
-            for name in archive.files:
-                arrays[name] = archive[name]
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file; give the path of a corpus in .npz form.") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path}: this is a folder; give the path of the .npz file in it.") from error
-    except PermissionError as error:
-        raise InputError(f"{path}: this file may not be read; change its permissions.") from error
-    # NumPy, zipfile and zlib raise a dozen types over damaged bytes, MemoryError for a garbled shape among them.
-    except Exception as error:
-        if "Object arrays" in str(error) and zipfile.is_zipfile(path):
-            advice = "which are never unpickled; save it as a plain array of numbers or strings"
-            raise InputError(f"{path}: the array {name} holds Python objects, {advice}.") from error
-        raise InputError(f"{path}: this file {damage}.") from error
-    return {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}, sha256
+        texts = tuple(raw[start:end].decode("utf-8") for start, end in zip(starts, ends, strict=True))
+    except UnicodeDecodeError:
+        raise table.error(f"{TEXT_BYTES} is not UTF-8; write the corpus again") from None
+    for row, text in enumerate(texts):
+        allow(len(text), MAX_TEXT, f"{table.path}: the text at {table.describe_row(row)} has {len(text)} characters")
+    return texts
 
 
 def _read_offsets(table: _Table, rows: int) -> np.ndarray:
@@ -220,12 +267,17 @@ def _read_features(table: _Table, notices: list[str]) -> tuple[dict[str, np.ndar
         if name.endswith(("_mask", "_names")) or name.startswith(extractor.PREFIX):
             continue
         modality, _, rest = name.partition("_")
+        if modality in MODALITIES and rest and array.dtype.kind in "USOV" and name not in FORMS:
+            problem = f"the array {name} has the name of a feature set and is {array.dtype}{list(array.shape)}"
+            raise table.error(f"{problem}; make it float [U, D], or give it a name that begins otherwise")
         if modality in MODALITIES and rest and array.dtype.kind == "f":
             features[name], measured[name] = _read_feature_set(table, name)
             absent = np.flatnonzero(~measured[name].any(1))
             if len(absent):
                 missing = f"{len(absent)} of {len(table.ids)} utterances"
                 notices.append(f"{name} is not available for {missing} (first: {table.describe_row(absent[0])}).")
+            if not measured[name].any():
+                raise table.error(f"{name} has no value for any utterance; measure it, or leave the array out")
         elif array.ndim == 2 and len(array) == len(table.ids):
             unread.append(name)
     beginnings = ", ".join(f"{modality}_" for modality in MODALITIES)
@@ -267,31 +319,48 @@ def _read_extractors(table: _Table, features: dict[str, np.ndarray]) -> dict[str
     return found
 
 
-def save_corpus(corpus: Corpus, path: str | os.PathLike[str], **extra_arrays: np.ndarray) -> None:
+def save_corpus(
+    corpus: Corpus, path: str | os.PathLike[str], extra_arrays: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> None:
     """Writes a corpus so that `load_corpus` returns it again; notices and sha256 are not written.
 
     Args:
         corpus: the corpus to write.
         path: the .npz file, replaced in one step if it is there.
-        **extra_arrays: further arrays, which `load_corpus` does not read.
+        extra_arrays: name -> further array, which `load_corpus` does not read.
 
     Raises:
         InputError: the file cannot be written.
     """
-    arrays: dict[str, Any] = extra_arrays | {
-        "name": np.array(corpus.name),
-        "label": corpus.labels,
-        "label_names": np.array(corpus.label_names),
-        "speaker": corpus.speakers,
-        "speaker_names": np.array(corpus.speaker_names),
-        "offsets": corpus.offsets,
-        "dialogue_names": np.array(corpus.dialogue_names),
-        "split": np.repeat(corpus.split, corpus.lengths),
-        "split_names": np.array(SPLITS),
-        "utt_id": np.array(corpus.utterance_ids),
-    }
-    if corpus.texts is not None:
-        arrays["text"] = np.array(corpus.texts)
+    texts = {} if corpus.texts is None else _pack_texts(corpus.texts)
+    extra = {name: array for name, array in extra_arrays.items() if name not in ("text", TEXT_BYTES, TEXT_ENDS)}
+    arrays: dict[str, Any] = (
+        extra
+        | texts
+        | {
+            "name": np.array(corpus.name),
+            "label": corpus.labels,
+            "label_names": np.array(corpus.label_names),
+            "speaker": corpus.speakers,
+            "speaker_names": np.array(corpus.speaker_names),
+            "offsets": corpus.offsets,
+            "dialogue_names": np.array(corpus.dialogue_names),
+            "split": np.repeat(corpus.split, corpus.lengths),
+            "split_names": np.array(SPLITS),
+            "utt_id": np.array(corpus.utterance_ids),
+        }
+    )
     for name, values in corpus.features.items():
         arrays[name], arrays[f"{name}_mask"] = values, corpus.measured[name]
     write_npz(Path(path), arrays | extractor.to_arrays(corpus.extractors))
+
+
+def _pack_texts(texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns texts as an array of strings, or, where that would be mostly padding, as bytes and where each ends."""
+    if 4 * len(texts) * max(map(len, texts), default=0) <= MAX_PADDED_BYTES:
+        return {"text": np.array(texts, np.str_)}
+    encoded = [text.encode("utf-8") for text in texts]
+    return {
+        TEXT_BYTES: np.frombuffer(b"".join(encoded), np.uint8),
+        TEXT_ENDS: np.cumsum([len(one) for one in encoded], dtype=np.int64),
+    }

@@ -18,10 +18,13 @@ class Extractor:
     Attributes:
         description: plain values: `kind`, such as opensmile, the versions of its libraries, and its settings.
         arrays: name -> fitted array; empty where nothing was fitted.
+        given: the pretrained model that the user names, or its folder; it is not stored, so that what a file names is
+            only ever compared with it.
     """
 
     description: dict[str, Any]
     arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    given: str = ""
 
 
 def to_arrays(extractors: dict[str, Extractor]) -> dict[str, np.ndarray]:
@@ -56,8 +59,8 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> dict[str, Extractor]:
                 extractors[name].arrays[part] = arrays[key]
             continue
         try:
-            description = json.loads(str(arrays[key]))
-        except ValueError:
+            description = json.loads(str(arrays[key])) if arrays[key].size == 1 else None
+        except (ValueError, RecursionError):
             description = None
         if not isinstance(description, dict):
             raise InputError(f"the array {key} is not a JSON object: it should say how {name} was made")

@@ -1,7 +1,9 @@
 """The only reader of pickles: it accepts plain containers, numbers and NumPy arrays, and runs no code of the file.
 
 A pickle is a program for a small machine that may call anything it can name. Here it can name only what is in ALLOWED;
-everything else is refused before it is looked up. Sizes that a file merely claims are never allocated.
+everything else is refused before it is looked up. Sizes that a file merely claims are never allocated, and what it
+makes of what it has made before is counted before it is made: a few bytes could otherwise copy a text a thousand times.
+Keys are text and whole numbers alone, since others can be chosen so that a dictionary of them takes hours.
 """
 
 import collections
@@ -15,12 +17,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
+from macsgr_jax.files import read_file
+from macsgr_jax.limits import MAX_PICKLE_BYTES
 
-MAX_BYTES = 8 * 2**30
 # A list may hold another one many times, and that one a third: a small file can unfold to any size.
 MAX_UNFOLDED = 16  # Times the bytes of the file.
 MIN_UNFOLDED = 1_000_000
+MAX_KEY = 2**60  # Whole numbers above it can have the same hash as smaller ones.
 MAX_DEPTH = 50  # Of nested containers; one that holds itself exceeds any depth.
 
 # Buffers and objects from elsewhere.
@@ -181,6 +185,7 @@ ALLOWED: dict[tuple[str, str], Any] = {
     ("Sample", "Sample"): Record,
 }
 
+CONTAINERS = (dict, frozenset, list, set, tuple, collections.OrderedDict)
 _STAND_INS = (_ArrayType, _Bytes, _DataType, _Encode, _FromBuffer, _Reconstruct, _Scalar)
 
 
@@ -190,6 +195,127 @@ class _Unpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Any]] = {
         code: method for code, method in pickle._Unpickler.dispatch.items() if bytes([code]) not in REFUSED_CODES
     }
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="latin1")
+        self.left = MAX_UNFOLDED * len(content) + MIN_UNFOLDED
+
+    def charge(self, size: int) -> None:
+        """Counts what is about to be made of what was made before.
+
+        Raises:
+            pickle.UnpicklingError: it is more than a file of this size needs.
+        """
+        self.left -= size
+        if self.left < 0:
+            raise pickle.UnpicklingError("it copies its own content over and over")
+
+    def load_reduce(self) -> None:
+        """Calls what may be called, once its arguments are counted."""
+        arguments = self.stack.pop()  # type: ignore[attr-defined]
+        called = self.stack[-1]  # type: ignore[attr-defined]
+        self.stack[-1] = self.call(called, arguments)  # type: ignore[attr-defined]
+
+    dispatch[pickle.REDUCE[0]] = load_reduce
+
+    def load_newobj(self) -> None:
+        """Makes an instance of a class, once its arguments are counted."""
+        arguments = self.stack.pop()  # type: ignore[attr-defined]
+        made = self.stack.pop()  # type: ignore[attr-defined]
+        self.append(self.call(made, arguments))  # type: ignore[attr-defined]
+
+    dispatch[pickle.NEWOBJ[0]] = load_newobj
+
+    def load_newobj_ex(self) -> None:
+        """Makes an instance of a class without named arguments."""
+        named = self.stack.pop()  # type: ignore[attr-defined]
+        if named:
+            raise pickle.UnpicklingError("an object is made in an unusual way")
+        self.load_newobj()
+
+    dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
+
+    def _instantiate(self, made: Any, arguments: Any) -> None:
+        """Makes an instance of a class as protocol 0 does."""
+        self.append(self.call(made, tuple(arguments)))  # type: ignore[attr-defined]
+
+    def call(self, called: Any, arguments: Any) -> Any:
+        """Calls a container, a class or a stand-in with plain arguments."""
+        if not isinstance(arguments, tuple):
+            raise pickle.UnpicklingError("arguments are no tuple")
+        if called in CONTAINERS:
+            if len(arguments) > 1 or not all(isinstance(one, list | tuple | set | frozenset) for one in arguments):
+                raise pickle.UnpicklingError("a container is made in an unusual way")
+            self.charge(sum(map(len, arguments)))
+            if called in (set, frozenset):
+                _check_keys(*arguments)
+            elif called in (dict, collections.OrderedDict):
+                pairs = list(*arguments)
+                if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+                    raise pickle.UnpicklingError("a dictionary is made in an unusual way")
+                _check_keys([key for key, _ in pairs])
+        elif called is not Record and not isinstance(called, _STAND_INS):
+            raise pickle.UnpicklingError("it calls what is no class")
+        else:
+            self.charge(sum(len(one) for one in arguments if isinstance(one, str | bytes | bytearray)))
+        return called(*arguments)
+
+    def load_build(self) -> None:
+        """Gives an object its attributes, or an array its data."""
+        state, made = self.stack[-1], self.stack[-2]  # type: ignore[attr-defined]
+        if isinstance(made, dict | list | set) or not isinstance(made, Record | _Array | _Kind):
+            raise pickle.UnpicklingError("an object is made in an unusual way")
+        if isinstance(state, tuple):
+            self.charge(sum(len(one) for one in state if isinstance(one, str | bytes | bytearray | list)))
+        pickle._Unpickler.load_build(self)  # type: ignore[attr-defined]
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+    def load_dict(self) -> None:
+        """Makes a dictionary."""
+        _check_keys(self.metastack_top()[::2])
+        pickle._Unpickler.load_dict(self)  # type: ignore[attr-defined]
+
+    dispatch[pickle.DICT[0]] = load_dict
+
+    def load_frozenset(self) -> None:
+        """Makes a frozen set."""
+        _check_keys(self.metastack_top())
+        pickle._Unpickler.load_frozenset(self)  # type: ignore[attr-defined]
+
+    dispatch[pickle.FROZENSET[0]] = load_frozenset
+
+    def load_additems(self) -> None:
+        """Adds members to a set."""
+        _check_keys(self.metastack_top())
+        pickle._Unpickler.load_additems(self)  # type: ignore[attr-defined]
+
+    dispatch[pickle.ADDITEMS[0]] = load_additems
+
+    def load_setitem(self) -> None:
+        """Adds a member to a dictionary."""
+        self._check_dictionary(self.stack[-3])  # type: ignore[attr-defined]
+        _check_keys([self.stack[-2]])  # type: ignore[attr-defined]
+        pickle._Unpickler.load_setitem(self)  # type: ignore[attr-defined]
+
+    dispatch[pickle.SETITEM[0]] = load_setitem
+
+    def load_setitems(self) -> None:
+        """Adds members to a dictionary."""
+        self._check_dictionary(self.metastack[-1][-1])  # type: ignore[attr-defined]
+        _check_keys(self.metastack_top()[::2])
+        pickle._Unpickler.load_setitems(self)  # type: ignore[attr-defined]
+
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+
+    def metastack_top(self) -> list[Any]:
+        """Returns what was put on the stack since the last mark."""
+        found: list[Any] = self.stack  # type: ignore[attr-defined]
+        return found
+
+    def _check_dictionary(self, value: Any) -> None:
+        if not isinstance(value, dict):
+            raise pickle.UnpicklingError("it sets members of what is no dictionary")
 
     def load_bytearray8(self) -> None:
         """Reads a bytearray of the size that is there, not of the size that is claimed."""
@@ -207,11 +333,19 @@ class _Unpickler(pickle._Unpickler):
         return found() if found in _STAND_INS else found
 
 
+def _check_keys(keys: Collection[Any]) -> None:
+    """Refuses keys whose hashes a file could choose to be the same."""
+    for key in keys:
+        whole = isinstance(key, int | np.integer) and abs(int(key)) < MAX_KEY
+        if not (key is None or isinstance(key, str | bytes) or whole):
+            raise pickle.UnpicklingError("it has keys that are neither text nor usual whole numbers")
+
+
 class _Refused(Exception):
     """Raised where a pickle names something that it may not name."""
 
 
-def load_pickle(path: Path, max_bytes: int = MAX_BYTES) -> Any:
+def load_pickle(path: Path, max_bytes: int = MAX_PICKLE_BYTES) -> Any:
     """Reads a pickle without running any of its code.
 
     Args:
@@ -224,26 +358,20 @@ def load_pickle(path: Path, max_bytes: int = MAX_BYTES) -> Any:
     Raises:
         InputError: the file cannot be read, is too large, is damaged, or asks for more than plain data.
     """
+    content = read_file(path, max_bytes, "give the path of a pickle")
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise InputError(f"{path} has {size} bytes, more than the {max_bytes} that are read: is it the right file?")
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): give the path of a pickle") from None
-    try:
-        found = _Unpickler(io.BytesIO(content), encoding="latin1").load()
+        found = _Unpickler(content).load()
         if _unfold(found, {}, MAX_DEPTH) > MAX_UNFOLDED * len(content) + MIN_UNFOLDED:
             raise pickle.UnpicklingError("it holds the same lists over and over")
         return found
     except _Refused as error:
         raise InputError(
-            f"{path} asks for {error}, which is no plain data, and was not run: get the file from its authors, or write"
+            f"{path} asks for {quote(error)}, which is no plain data, and was not run: get the file from its authors, or write"
             " the arrays with numpy.savez"
         ) from None
     # A damaged or hostile file makes the unpickler and NumPy raise almost anything.
     except Exception as error:
-        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        reason = quote(str(error).splitlines()[0]) if str(error) else type(error).__name__
         raise InputError(f"{path} is not a whole pickle of plain data ({reason}): copy it again") from None
 
 

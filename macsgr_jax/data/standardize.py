@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.corpus import MODALITIES, Corpus
 from macsgr_jax.errors import InputError
 
 HEAVY_TAIL = 20.0
@@ -62,18 +62,49 @@ class Standardizer:
             The standardizer.
 
         Raises:
-            InputError: an array is missing.
+            InputError: an array is missing, or they do not fit each other.
         """
         try:
-            feature_sets: dict[str, tuple[str, ...]] = {}
-            for modality, name in zip(arrays["modality"].tolist(), arrays["feature_set"].tolist(), strict=True):
-                feature_sets[modality] = (*feature_sets.get(modality, ()), name)
-            sets = [name for names in feature_sets.values() for name in names]
-            mean, scale, log_scale = ({name: np.asarray(arrays[f"{part}_{name}"]) for name in sets} for part in PARTS)
-            return cls(feature_sets, mean, scale, log_scale, float(arrays["clip"]))
+            modalities, names = (_read_names(arrays[key]) for key in ("modality", "feature_set"))
+            clip = arrays["clip"]
+            parts = [{name: np.asarray(arrays[f"{part}_{name}"]) for name in names} for part in PARTS]
         except KeyError as error:
             sentence = f"the stored standardisation is incomplete ({error.args[0]}); write the checkpoint again."
             raise InputError(sentence) from error
+        if not names or len(names) != len(modalities) or len(set(names)) < len(names):
+            raise InputError("the stored standardisation does not name each feature set once, with its modality.")
+        for modality, name in zip(modalities, names, strict=True):
+            if modality not in MODALITIES or name.split("_", 1)[0] != modality:
+                raise InputError(f"the stored standardisation has the feature set {name!r} as {modality!r}.")
+            _check_parts(name, *(part[name] for part in parts))
+        if clip.shape != () or clip.dtype.kind != "f" or not 0 <= clip < np.inf:
+            raise InputError("the stored standardisation has a clip that is no finite number from 0 on.")
+        feature_sets: dict[str, tuple[str, ...]] = {}
+        for modality, name in zip(modalities, names, strict=True):
+            feature_sets[modality] = (*feature_sets.get(modality, ()), name)
+        return cls(feature_sets, *parts, float(clip))
+
+
+def _read_names(array: np.ndarray) -> list[str]:
+    if array.ndim != 1 or array.dtype.kind != "U":
+        raise InputError("the stored standardisation does not name its feature sets.")
+    return [str(name) for name in array.tolist()]
+
+
+def _check_parts(name: str, mean: np.ndarray, scale: np.ndarray, log_scale: np.ndarray) -> None:
+    """Checks dtype, shape and range of what is stored of a feature set.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    for part, array in zip(PARTS, (mean, scale, log_scale), strict=True):
+        if array.dtype != np.float32 or array.ndim != 1 or not len(array) or len(array) != len(mean):
+            found = f"{array.dtype}{list(array.shape)}"
+            raise InputError(f"the stored {part} of {name} is {found}; it should be float32[D], the same D for all.")
+    in_range = np.isfinite(mean) & (scale > 0) & np.isfinite(log_scale) & (log_scale >= 0)
+    if not in_range.all():
+        column = int(np.flatnonzero(~in_range)[0])
+        raise InputError(f"the stored standardisation of column {column} of {name} is no number, or out of range.")
 
 
 def fit_standardizer(corpus: Corpus, chosen: Mapping[str, tuple[str, ...]], clip: float) -> Standardizer:

@@ -1,6 +1,7 @@
 """Conversations of one's own: transcripts with one recording each, or one clip per utterance."""
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from macsgr_jax.data.repairs import Repairs
 from macsgr_jax.data.transcripts import FORMATS, RTTM, read_rows
 from macsgr_jax.data.transcripts.row import Row
 from macsgr_jax.data.transcripts.times import parse_seconds
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
+from macsgr_jax.files import is_file, is_folder, list_folder
 
 # Audio and video that libsndfile or ffmpeg read; of several files of one name the first of these is taken.
 RECORDINGS = (
@@ -36,6 +38,8 @@ def read_conversations(
     strict: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
     repairs: Repairs | None = None,
+    allow_outside: bool = False,
+    inside: Path | None = None,
 ) -> list[Dialogue]:
     """Reads the conversations of a file, or of every file of a folder.
 
@@ -47,6 +51,9 @@ def read_conversations(
         strict: whether to refuse what would otherwise be repaired or marked unavailable.
         on_notice: called with a sentence for what was repaired, and what was read in one of several ways.
         repairs: gets the faults, which the caller then tells for several calls together; by default they are told here.
+        allow_outside: whether clips may lie outside the folder of their transcript. By default they may not: whoever
+            made a transcript would decide which files are read.
+        inside: the folder in which clips may lie instead, one above that of the transcript.
 
     Returns:
         The conversations, sorted by the names of their files, those of one file in its order.
@@ -56,12 +63,12 @@ def read_conversations(
     """
     notices: list[str] = []
     found = Repairs() if repairs is None else repairs
-    if path.is_dir():
+    if is_folder(path):
         if recording is not None:
             raise InputError(
                 f"--recording {recording} is for one conversation, and {path} is a folder: name a file of it"
             )
-        folder = _Folder(path)
+        folder = _Folder(path, allow_outside, inside)
         conversations = [
             one
             for file in folder.list_transcripts(notices)
@@ -71,7 +78,7 @@ def read_conversations(
             raise InputError(f"{path} holds no conversation: it should have files that end in {' or '.join(FORMATS)}")
     else:
         check_recording(recording)
-        conversations = _read_file(_Folder(path.parent), path, recording, found, notices)
+        conversations = _read_file(_Folder(path.parent, allow_outside, inside), path, recording, found, notices)
     for notice in notices:
         on_notice(notice)
     if repairs is None:
@@ -85,7 +92,7 @@ def check_recording(recording: Path | None) -> None:
     Raises:
         InputError: it does not exist.
     """
-    if recording is not None and not recording.is_file():
+    if recording is not None and not is_file(recording):
         raise InputError(f"the recording {recording} does not exist: check the path")
 
 
@@ -96,11 +103,14 @@ class Transcript:
         recording: the recording of the whole conversation, if there is one.
         folder: the folder to which paths of clips are relative.
         earlier: the ids of utterances that were read before, in another call.
+        allow_outside: whether clips may lie outside of the folder.
     """
 
-    def __init__(self, recording: Path | None, folder: Path, earlier: Sequence[str] = ()) -> None:
+    def __init__(
+        self, recording: Path | None, folder: Path, earlier: Sequence[str] = (), allow_outside: bool = False
+    ) -> None:
         self._recording = recording
-        self._folder = folder
+        self._folder = _ClipFolder(folder, allow_outside)
         self._where = dict.fromkeys(earlier, "an utterance of an earlier call")  # By id.
 
     def read(self, row: Row, repairs: Repairs) -> Utterance:
@@ -118,7 +128,7 @@ class Transcript:
         """
         id_ = row.values["id"] or f"{len(self._where):03d}"
         if id_ in self._where:
-            raise InputError(f"{row.where}: the id {id_!r} is that of {self._where[id_]} too: give each its own")
+            raise InputError(f"{row.where}: the id '{quote(id_)}' is that of {self._where[id_]} too: give each its own")
         utterance = _make_utterance(row, id_, repairs)
         if utterance.start is not None and utterance.end is None:
             repairs.add("open", utterance.where, "it has a start or an end, and not both: give both, or none")
@@ -128,22 +138,20 @@ class Transcript:
         return utterance
 
 
-def make_conversation(
-    name: str, rows: Sequence[Row], recording: Path | None = None, folder: Path = Path(), *, repairs: Repairs
-) -> Dialogue:
-    """Makes a conversation of its rows.
+def make_conversation(name: str, rows: Sequence[Row], recording: Path | None, repairs: Repairs) -> Dialogue:
+    """Makes a conversation of its rows, whose clips may lie anywhere.
 
     Args:
         name: the name of the conversation.
         rows: at least one row, of `transcripts.row.make_row`.
         recording: the recording of the whole conversation, if there is one.
-        folder: the folder to which paths of clips are relative.
         repairs: gets what was repaired.
 
     Returns:
         The conversation.
     """
-    return Dialogue(name=name, utterances=_read_utterances(rows, recording, folder, repairs))
+    clips = _ClipFolder(Path(), allow_outside=True)
+    return Dialogue(name=name, utterances=_read_utterances(rows, recording, clips, repairs))
 
 
 def to_corpus(conversations: Sequence[Dialogue], label_names: Sequence[str], name: str = "") -> Corpus:
@@ -174,10 +182,11 @@ def to_corpus(conversations: Sequence[Dialogue], label_names: Sequence[str], nam
 class _Folder:
     """The files of a folder, listed once: by their names without suffix, in any case."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, allow_outside: bool = False, inside: Path | None = None) -> None:
         self.path = path
+        self.clips = _ClipFolder(path, allow_outside, inside)
         self._files: dict[str, list[Path]] = {}
-        for file in sorted(path.iterdir()) if path.is_dir() else ():
+        for file in list_folder(path) if is_folder(path) else ():
             self._files.setdefault(file.stem.casefold(), []).append(file)
 
     def list_transcripts(self, notices: list[str]) -> list[Path]:
@@ -188,7 +197,7 @@ class _Folder:
         """
         chosen = []
         for files in self._files.values():
-            found = [file for file in files if file.suffix.lower() in FORMATS and file.is_file()]
+            found = [file for file in files if file.suffix.lower() in FORMATS and is_file(file)]
             if len(found) > 1:  # The speakers of another file.
                 found = [file for file in found if file.suffix.lower() != RTTM]
             if len(found) > 1:
@@ -205,7 +214,7 @@ class _Folder:
         """Returns the recording of a name; that of talk.en and talk.wav is talk's too."""
         for stem in (name, name.rpartition(".")[0]):
             files = [file for file in self._files.get(stem.casefold(), ()) if file.suffix.lower() in RECORDINGS]
-            files = [file for file in files if file.is_file()]
+            files = [file for file in files if is_file(file)]
             if files:
                 return min(files, key=lambda file: RECORDINGS.index(file.suffix.lower()))
         return None
@@ -250,11 +259,42 @@ def _read_file(
         found = recording
         if found is None and not any(row.values["clip"] for row in own):
             found = folder.find_recording(dialogue if len(groups) > 1 else path.stem)
-        conversations.append(make_conversation(name, own, found, path.parent, repairs=repairs))
+        conversations.append(Dialogue(name=name, utterances=_read_utterances(own, found, folder.clips, repairs)))
     return conversations
 
 
-def _read_utterances(rows: Sequence[Row], recording: Path | None, folder: Path, repairs: Repairs) -> list[Utterance]:
+class _ClipFolder:
+    """The folder to which paths of clips are relative, and outside of which they may not lead unless that is allowed."""
+
+    def __init__(self, path: Path, allow_outside: bool, inside: Path | None = None) -> None:
+        self._path, self._allow_outside = path, allow_outside
+        self._resolved = os.path.realpath(inside or path)
+
+    def find(self, name: str, where: str) -> Path:
+        """Returns the path of a clip.
+
+        Args:
+            name: the path in the transcript.
+            where: file, row and utterance, for the message.
+
+        Raises:
+            InputError: it leads outside.
+        """
+        path = self._path / name
+        if "\0" in name:
+            raise InputError(f"{where}: its clip {quote(name)} is no path: correct it")
+        inside = os.path.realpath(path).startswith(os.path.join(self._resolved, ""))
+        if not inside and not self._allow_outside:
+            raise InputError(
+                f"{where}: its clip {quote(name)} lies outside the folder of the transcript: copy it there, or allow it"
+                " with --allow-outside"
+            )
+        return path
+
+
+def _read_utterances(
+    rows: Sequence[Row], recording: Path | None, folder: _ClipFolder, repairs: Repairs
+) -> list[Utterance]:
     """Returns the utterances of a conversation in order."""
     ids = _choose_ids(rows, repairs)
     utterances = [_make_utterance(row, id_, repairs) for row, id_ in zip(rows, ids, strict=True)]
@@ -274,7 +314,9 @@ def _choose_ids(rows: Sequence[Row], repairs: Repairs) -> list[str]:
     for number, row in enumerate(rows):
         id_ = row.values["id"] or f"{number:03d}"
         if id_ in where:
-            repairs.add("repeated id", row.where, f"the id {id_!r} is that of {where[id_]} too: give each its own")
+            repairs.add(
+                "repeated id", row.where, f"the id '{quote(id_)}' is that of {where[id_]} too: give each its own"
+            )
         while id_ in where:
             id_ = f"{id_}_{number:03d}"
         where[id_] = row.where
@@ -285,7 +327,7 @@ def _choose_ids(rows: Sequence[Row], repairs: Repairs) -> list[str]:
 def _make_utterance(row: Row, id_: str, repairs: Repairs) -> Utterance:
     """Makes an utterance without its clip; times that cannot be used are left out."""
     values = row.values
-    where = f"{row.where}, utterance {id_}"
+    where = f"{row.where}, utterance {quote(id_)}"
     if not values["speaker"]:
         repairs.add(
             "no speaker", where, "the speaker is empty: name one, such as A; all that counts is who is the same"
@@ -316,7 +358,7 @@ def _read_time(text: str, name: str, where: str, repairs: Repairs) -> float | No
     except ValueError:
         seconds = -1.0
     if seconds is not None and seconds < 0:
-        detail = f"its {name} is {text!r}; it should be seconds from the beginning, such as 12.5"
+        detail = f"its {name} is {quote(repr(text))}; it should be seconds from the beginning, such as 12.5"
         repairs.add("no time", where, detail)
         return None
     return seconds
@@ -330,7 +372,7 @@ def _sort(utterances: list[Utterance], counted: bool, repairs: Repairs) -> list[
         if utterance.start is not None:
             if utterance.start < latest:
                 detail = (
-                    f"it starts at {utterance.start:g} s, before utterance {before} above it, at {latest:g} s: sort the"
+                    f"it starts at {utterance.start:g} s, before utterance {quote(before)} above it, at {latest:g} s: sort the"
                     " utterances by their start"
                 )
                 repairs.add("out of order" if counted else "unsorted", utterance.where, detail)
@@ -372,7 +414,7 @@ def _count_overlaps(utterances: Sequence[Utterance], repairs: Repairs) -> None:
             and (same.start or 0.0) <= utterance.start < (same.end or 0.0)
         ):
             detail = (
-                f"it overlaps utterance {same.id}, by the same speaker, which ends at {same.end:g} s: utterances of"
+                f"it overlaps utterance {quote(same.id)}, by the same speaker, which ends at {same.end:g} s: utterances of"
                 " one speaker must not overlap; correct the times"
             )
             repairs.add("overlap", utterance.where, detail)
@@ -381,7 +423,11 @@ def _count_overlaps(utterances: Sequence[Utterance], repairs: Repairs) -> None:
 
 
 def _find_clips(
-    utterances: Sequence[Utterance], names: Sequence[str], recording: Path | None, folder: Path, repairs: Repairs
+    utterances: Sequence[Utterance],
+    names: Sequence[str],
+    recording: Path | None,
+    folder: _ClipFolder,
+    repairs: Repairs,
 ) -> list[Utterance]:
     """Gives utterances their clips: files of their own, stretches of a file that several name, or of the recording."""
     # A file that several utterances name, with times, is their recording.
@@ -396,9 +442,9 @@ def _find_clips(
         start, end = utterance.start, utterance.end
         clip = None
         if name and name not in shared:
-            clip = Clip(folder / name)
+            clip = Clip(folder.find(name, utterance.where))
         elif name or recording is not None:
-            path = folder / name if name else recording
+            path = folder.find(name, utterance.where) if name else recording
             assert path is not None
             if start is None:
                 detail = f"it has no start and end, so it cannot be found in {path}: give both"

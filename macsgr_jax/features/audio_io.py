@@ -1,5 +1,6 @@
 """Reads audio and video files as mono samples: with libsndfile where it can, and otherwise with ffmpeg."""
 
+import os
 import struct
 import subprocess
 import tempfile
@@ -12,6 +13,8 @@ import numpy as np
 from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.errors import InputError
 from macsgr_jax.extras import require
+from macsgr_jax.files import exists, is_file
+from macsgr_jax.limits import MAX_CHANNELS, MAX_RATE, MAX_SAMPLES, MIN_RATE, allow
 
 # The rate at which ffmpeg decodes; openSMILE's features need no higher one.
 FFMPEG_RATE = 16_000
@@ -21,6 +24,11 @@ CHUNK = 1 << 20
 AU_MAGIC, AU_HEADER = b".snd", struct.Struct(">4s5I")
 # Recordings and their annotations rarely agree to the sample.
 TOLERANCE = 0.05
+# The containers of recordings that ffmpeg may read: none that leads to other files, as playlists do.
+DEMUXERS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dv,eac3,flac,flv,gsm,live_flv,matroska,mov,mp3,mpeg,mpegts,mxf,ogg,rm,tta,w64,"
+    "wav,webm,wv"
+)
 
 
 def read_clip(clip: Clip) -> tuple[np.ndarray, int]:
@@ -73,20 +81,49 @@ def read_channels(clip: Clip) -> tuple[np.ndarray, int]:
         InputError: the file is missing or cannot be read.
     """
     soundfile = require("soundfile", "speech")
-    if not clip.path.is_file():
-        raise InputError(f"{clip.path} does not exist")
+    _check_regular(clip.path)
     try:
         with soundfile.SoundFile(clip.path) as file:
+            _check_form(clip.path, file.samplerate, file.channels)
             first = min(round(clip.start * file.samplerate), file.frames)
             last = file.frames if clip.end is None else min(round(clip.end * file.samplerate), file.frames)
             file.seek(first)
-            samples = file.read(max(last - first, 0), dtype="float32", always_2d=True)
+            samples = _read_frames(clip.path, file, max(last - first, 0))
             return np.ascontiguousarray(samples.T), file.samplerate
-    except soundfile.LibsndfileError:
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, OverflowError):
         parts = _decode_by_ffmpeg(clip)
         channels = next(parts)
-        flat = np.frombuffer(b"".join(parts), ">f4").astype(np.float32)
-        return np.ascontiguousarray(flat.reshape(-1, channels).T), FFMPEG_RATE
+        content = b"".join(parts)
+        flat = np.frombuffer(content[: len(content) // (SAMPLE_BYTES * channels) * SAMPLE_BYTES * channels], ">f4")
+        return np.ascontiguousarray(flat.astype(np.float32).reshape(-1, channels).T), FFMPEG_RATE
+
+
+def _check_regular(path: Path) -> None:
+    """Raises InputError where there is no recording, or a device or a pipe, which would not end."""
+    if not is_file(path):
+        raise InputError(f"the recording {path} {'is no regular file' if exists(path) else 'does not exist'}")
+
+
+def _check_form(path: Path, rate: int, channels: int) -> None:
+    if not MIN_RATE <= rate <= MAX_RATE or not 1 <= channels <= MAX_CHANNELS:
+        raise InputError(
+            f"{path} has {channels} channels and {rate} samples per second, outside of {MAX_CHANNELS} and {MIN_RATE} to"
+            f" {MAX_RATE}: convert it to wav"
+        )
+
+
+def _read_frames(path: Path, file: Any, frames: int) -> np.ndarray:
+    """Reads f32[frames, channels] in blocks, until there are no more: a header may claim any number of them."""
+    blocks: list[np.ndarray] = []
+    total = 0
+    while total < frames:
+        block = file.read(min(frames - total, CHUNK), dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        blocks.append(block)
+        total += len(block)
+        allow(total * file.channels, MAX_SAMPLES, f"a clip of {path} has more samples")
+    return np.concatenate(blocks) if blocks else np.zeros((0, file.channels), np.float32)
 
 
 def measure_seconds(path: Path) -> float:
@@ -96,11 +133,12 @@ def measure_seconds(path: Path) -> float:
         InputError: the file is missing or cannot be read.
     """
     soundfile = require("soundfile", "speech")
-    if not path.is_file():
-        raise InputError(f"the recording {path} does not exist: check the path")
+    _check_regular(path)
     try:
-        return float(soundfile.info(path).duration)
-    except soundfile.LibsndfileError:
+        found = soundfile.info(path)
+        _check_form(path, found.samplerate, found.channels)
+        return float(found.duration)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, OverflowError):
         parts = _decode_by_ffmpeg(Clip(path))
         channels = next(parts)
         return sum(map(len, parts)) / SAMPLE_BYTES / channels / FFMPEG_RATE
@@ -197,7 +235,10 @@ def _decode_by_ffmpeg(clip: Clip) -> Iterator[Any]:
         ) from None
     span = ["-ss", str(clip.start), *([] if clip.end is None else ["-to", str(clip.end)])]
     form = ["-vn", "-sn", "-dn", "-ar", str(FFMPEG_RATE), "-c:a", "pcm_f32be", "-f", "au", "-"]
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *span, "-i", str(clip.path), *form]
+    # A path such as http:/talk.mp4 or concat:a|b must stay a path, and a playlist must not open what it names.
+    inward = ["-protocol_whitelist", "file,pipe", "-format_whitelist", DEMUXERS]
+    source = f"file:{os.path.abspath(clip.path)}"
+    command = [get_ffmpeg(imageio_ffmpeg), "-v", "error", "-nostdin", *inward, *span, "-i", source, *form]
     with (
         tempfile.TemporaryFile() as complaints,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints) as process,
@@ -209,11 +250,28 @@ def _decode_by_ffmpeg(clip: Clip) -> Iterator[Any]:
             _, offset, _, _, _, channels = AU_HEADER.unpack(header)
             process.stdout.read(offset - AU_HEADER.size)
         yield channels
+        total = 0
         while part := process.stdout.read(CHUNK):
+            total += len(part) // SAMPLE_BYTES
+            if total > MAX_SAMPLES:
+                process.kill()
+            allow(total, MAX_SAMPLES, f"a clip of {clip.path} has more samples")
             yield part
         if process.wait():
             complaints.seek(0)
             raise InputError(_explain_failure(clip.path, complaints.read().decode(errors="replace")))
+
+
+def get_ffmpeg(package: Any) -> str:
+    """Returns the program that the package imageio-ffmpeg brings or finds.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        return str(package.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise InputError(f"there is no ffmpeg ({error}): pip install 'macsgr-jax[speech]'") from None
 
 
 def _explain_failure(path: Path, complaints: str) -> str:

@@ -14,12 +14,13 @@ from macsgr_jax.data.labels import inspect_labels, leave_out_labels, merge_label
 from macsgr_jax.data.sources import READERS
 from macsgr_jax.data.sources.build import ImportedCorpus
 from macsgr_jax.errors import InputError
+from macsgr_jax.features import sentence_embeddings
 from macsgr_jax.features.audio_io import check_inside, fit_clips
 from macsgr_jax.features.channels import AUTO, assign_channels
 from macsgr_jax.features.registry import TEXT_LSA, TEXT_SENTENCE, add_features, check_names
 from macsgr_jax.files import write_atomically
 
-SENTENCE_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+SENTENCE_MODEL = sentence_embeddings.DEFAULT_MODEL
 
 
 def import_corpus(
@@ -38,6 +39,7 @@ def import_corpus(
     ignored_labels: Sequence[str] = (),
     channels: str | Mapping[str, int] = AUTO,
     strict: bool = False,
+    allow_outside: bool = False,
     jobs: int = 0,
     on_clip: Callable[[int], None] = lambda clips: None,
 ) -> Corpus:
@@ -58,6 +60,7 @@ def import_corpus(
         ignored_labels: labels whose utterances are left out, in any case.
         channels: how recordings of several channels are read, as in `channels.assign_channels`.
         strict: whether to refuse what would otherwise be repaired or marked unavailable.
+        allow_outside: for `conversations`, whether clips may lie outside the folder.
         jobs: the number of clips to process at once; 0 takes one per CPU core.
         on_clip: called after each clip with the number of all clips.
 
@@ -80,6 +83,7 @@ def import_corpus(
         folds=folds,
         target=target,
         strict=strict,
+        allow_outside=allow_outside,
     )
     imported = _tidy_labels(imported, merges or {}, ignored_labels)
     corpus, clips = imported.corpus, imported.clips
@@ -159,7 +163,7 @@ def read_source(kind: str, source: Path, **options: Any) -> ImportedCorpus:
 def _write_checked(corpus: Corpus, out: Path, extra_arrays: Mapping[str, np.ndarray]) -> Corpus:
     """Writes the corpus and reads it again; nothing is left if it could not be trained on."""
     with write_atomically(out) as temporary:
-        save_corpus(corpus, temporary, **extra_arrays)
+        save_corpus(corpus, temporary, extra_arrays)
         try:
             return load_corpus(temporary)
         except InputError as error:

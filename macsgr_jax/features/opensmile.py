@@ -18,12 +18,13 @@ from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
 from macsgr_jax.extras import require
 from macsgr_jax.features.audio_io import read_clip
-from macsgr_jax.files import write_npz
+from macsgr_jax.files import describe_os_error, is_file, read_npz, remove_abandoned, write_npz
 
 KIND = "opensmile"
 # Feature set -> openSMILE's name of it.
 SETS = {"audio_egemaps": "eGeMAPSv02", "audio_compare": "ComParE_2016"}
 RATE = 16_000
+MIN_RATE = 8_000  # Below it, openSMILE's analysis has no bands; at 0 it frees its memory twice.
 MIN_SECONDS = 0.06  # The longest analysis window.
 SILENCE = 1e-4  # The largest absolute sample of silence, where full scale is 1: -80 dB.
 
@@ -82,14 +83,13 @@ def extract_speech(
     Returns:
         The features; D is 88 for eGeMAPSv02 and 6373 for ComParE_2016.
     """
-    cache = cache or Path(require("platformdirs", "speech").user_cache_dir("macsgr_jax")) / "features"
-    cache.mkdir(parents=True, exist_ok=True)
+    store = _Cache(cache or Path(require("platformdirs", "speech").user_cache_dir("macsgr_jax")) / "features")
     smiles = threading.local()
 
     def extract(clip: Clip | None) -> np.ndarray | str:
         if not hasattr(smiles, "smile"):
             smiles.smile = _make_smile(extractor)
-        values = "no recording" if clip is None else _extract_one(smiles.smile, extractor, clip, cache)
+        values = "no recording" if clip is None else _extract_one(smiles.smile, extractor, clip, store)
         on_clip()
         return values
 
@@ -101,8 +101,48 @@ def extract_speech(
     for row in np.flatnonzero(measured):
         values[row] = extracted[row]
     reasons = Counter(row for row in extracted if isinstance(row, str))
-    notices = tuple(f"speech: {count} of {len(clips)} utterances: {reason}" for reason, count in reasons.items())
-    return Extracted(values, measured, notices)
+    notices = [f"speech: {count} of {len(clips)} utterances: {reason}" for reason, count in reasons.items()]
+    if store.problem:
+        notices.append(f"speech: the features are not kept for the next time ({store.problem}).")
+    return Extracted(values, measured, tuple(notices))
+
+
+class _Cache:
+    """The folder of features that were extracted before: what cannot be read or written there is done without.
+
+    Attributes:
+        problem: why nothing can be kept; empty while it can.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.problem = ""
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(folder / "any.npz", "*")
+        except OSError as error:
+            self.problem = f"{folder}: {describe_os_error(error)}"
+
+    def read(self, key: str, width: int) -> np.ndarray | None:
+        """Returns f32[width], or None where there is nothing of this key, or it is damaged."""
+        path = self._folder / f"{key}.npz"
+        if not is_file(path):
+            return None
+        try:
+            values = read_npz(path).get("values")
+        except InputError:
+            return None
+        fits = values is not None and values.shape == (width,) and values.dtype == np.float32
+        return values if fits and np.isfinite(values).all() else None
+
+    def write(self, key: str, values: np.ndarray) -> None:
+        """Keeps f32[width]."""
+        if self.problem:
+            return
+        try:
+            write_npz(self._folder / f"{key}.npz", {"values": values})
+        except InputError as error:
+            self.problem = str(error).partition(": ")[0]
 
 
 def _make_smile(extractor: Extractor) -> Any:
@@ -117,12 +157,14 @@ def _make_smile(extractor: Extractor) -> Any:
     )
 
 
-def _extract_one(smile: Any, extractor: Extractor, clip: Clip, cache: Path) -> np.ndarray | str:
+def _extract_one(smile: Any, extractor: Extractor, clip: Clip, cache: _Cache) -> np.ndarray | str:
     """Returns f32[D], or the reason why there is nothing."""
     try:
         samples, rate = read_clip(clip)
     except InputError as error:
         return "missing file" if str(error).endswith("does not exist") else "unreadable file"
+    except (OSError, MemoryError):
+        return "unreadable file"
     if samples.shape[1] < MIN_SECONDS * rate:
         return f"shorter than {1000 * MIN_SECONDS:.0f} ms"
     if not np.all(np.isfinite(samples)):
@@ -131,17 +173,13 @@ def _extract_one(smile: Any, extractor: Extractor, clip: Clip, cache: Path) -> n
         return "silence"
     key = hashlib.sha256(json.dumps([extractor.description, rate, samples.shape], sort_keys=True).encode())
     key.update(samples.tobytes())
-    kept = cache / f"{key.hexdigest()}.npz"
-    if kept.is_file():
-        try:
-            with np.load(kept, allow_pickle=False) as arrays:
-                return np.asarray(arrays["values"])
-        except (OSError, ValueError, KeyError):
-            pass  # Damaged: extracted again.
+    kept = cache.read(key.hexdigest(), len(smile.feature_names))
+    if kept is not None:
+        return kept
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # Of segments that are too short, which then are not finite.
         values = np.asarray(smile.process_signal(samples, rate), np.float32)[0]
     if not np.all(np.isfinite(values)):
         return "too short to measure"
-    write_npz(kept, {"values": values})
+    cache.write(key.hexdigest(), values)
     return values

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pydantic
 
 from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.extractor import Extractor
-from macsgr_jax.errors import InputError
-from macsgr_jax.features import opensmile, sentence_embeddings, tfidf
+from macsgr_jax.errors import InputError, quote
+from macsgr_jax.features import opensmile, schemas, sentence_embeddings, tfidf
 
 TEXT_LSA = "text_lsa"
 TEXT_SENTENCE = "text_sentence"
@@ -26,21 +27,19 @@ class Kind(NamedTuple):
     Attributes:
         package: the package that it needs.
         extra: the extra that installs the package.
-        settings: the settings that its description must have.
-        arrays: the arrays that it must have.
+        schema: the schema of its description and arrays.
     """
 
     package: str
     extra: str
-    settings: tuple[str, ...]
-    arrays: tuple[str, ...] = ()
+    schema: type[pydantic.BaseModel]
 
 
 KINDS = {
-    opensmile.KIND: Kind("opensmile", "speech", ("set", "rate", "opensmile")),
-    tfidf.KIND: Kind("scikit-learn", "text", (), ("terms", "rarity", "components")),
-    sentence_embeddings.KIND: Kind("sentence-transformers", "sentences", ("model", "columns", "probe")),
-    sentence_embeddings.USE: Kind(sentence_embeddings.USE_PACKAGE, "text", ("model", "columns", "probe")),
+    opensmile.KIND: Kind("opensmile", "speech", schemas.Speech),
+    tfidf.KIND: Kind("scikit-learn", "text", schemas.Words),
+    sentence_embeddings.KIND: Kind("sentence-transformers", "sentences", schemas.Sentences),
+    sentence_embeddings.USE: Kind(sentence_embeddings.USE_PACKAGE, "text", schemas.Sentences),
 }
 
 
@@ -146,18 +145,18 @@ def check_extractor(name: str, extractor: Extractor) -> None:
         extractor: how it was made.
 
     Raises:
-        InputError: the kind is unknown, or a package or a part of the extractor is missing or has another version.
+        InputError: the kind is unknown, a part of the extractor is missing or out of range, or a package is missing or
+            has another version.
     """
     description = extractor.description
-    kind = KINDS.get(description.get("kind", ""))
+    named = description.get("kind")
+    kind = KINDS.get(named) if isinstance(named, str) else None
     if kind is None:
         raise InputError(
-            f"the feature set {name} was made by {description.get('kind')!r}, which this version of macsgr_jax does"
+            f"the feature set {name} was made by {quote(repr(named))}, which this version of macsgr_jax does"
             " not know: update it"
         )
-    missing = [*(set(kind.settings) - description.keys()), *(set(kind.arrays) - extractor.arrays.keys())]
-    if missing:
-        raise InputError(f"how the feature set {name} was made lacks {min(missing)}: import the corpus and train again")
+    _check_parts(name, kind, extractor)
     try:
         here = importlib.metadata.version(kind.package)
     except importlib.metadata.PackageNotFoundError:
@@ -171,6 +170,24 @@ def check_extractor(name: str, extractor: Extractor) -> None:
             f"the feature set {name} was made with {kind.package} {trained}, and here is {here}: the network would see"
             f" other numbers than it was trained on; pip install {kind.package}=={trained}"
         )
+
+
+def _check_parts(name: str, kind: Kind, extractor: Extractor) -> None:
+    """Checks types, ranges and shapes: some of them reach native code, which does not check them.
+
+    Raises:
+        InputError: a part is missing, or does not fit.
+    """
+    clash = extractor.description.keys() & extractor.arrays.keys()
+    try:
+        if clash:
+            raise InputError(f"how the feature set {name} was made has {min(clash)} twice: import the corpus again")
+        kind.schema.model_validate(extractor.description | extractor.arrays)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        part = ".".join(quote(part, 60) for part in first["loc"])
+        problem = f"lacks {part}" if first["type"] == "missing" else f"does not fit ({part}: {quote(first['msg'])})"
+        raise InputError(f"how the feature set {name} was made {problem}: import the corpus and train again") from None
 
 
 def add_features(

@@ -11,6 +11,7 @@ import numpy as np
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
 from macsgr_jax.extras import require
+from macsgr_jax.limits import MAX_WORD
 
 KIND = "words"  # As corpora and checkpoints of earlier versions have it.
 # Scripts without spaces between words: Thai, Lao, Myanmar, Khmer, Chinese and Japanese.
@@ -27,6 +28,7 @@ TOKENS = {
 SETTINGS: dict[str, Any] = {"ngrams": [1, 2], "sublinear_tf": True, "tokens": "words and unspaced characters"}
 # In the usual corpora, this covers every term that occurs twice; with 300 columns it takes 24 MB.
 MAX_TERMS = 20_000
+LONG_WORD = re.compile(rf"\w{{{MAX_WORD + 1},}}")
 
 
 def fit_tfidf(texts: Sequence[str], columns: int = 300, seed: int = 0) -> Extractor:
@@ -51,6 +53,11 @@ def fit_tfidf(texts: Sequence[str], columns: int = 300, seed: int = 0) -> Extrac
         counts = vectorizer.fit_transform(texts)
     except ValueError:
         raise InputError("there is no word in the texts of the training split: word features need some") from None
+    # The arithmetic of one column, as where all texts are the same word, is refused by scikit-learn.
+    if min(counts.shape) < 2:
+        raise InputError(
+            "the texts of the training split are a single text or a single word: word features need several"
+        )
     decomposition = (
         require("sklearn.decomposition", "text")
         .TruncatedSVD(min(columns, *counts.shape), random_state=seed)
@@ -91,7 +98,7 @@ def apply_tfidf(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray,
     values = np.zeros((len(texts), len(components)), np.float32)
     known = np.zeros(len(texts), bool)
     for row, text in enumerate(texts):
-        words = pattern.findall(text.lower())
+        words = pattern.findall(_prepare_text(text))
         terms = [*words, *(f"{first} {second}" for first, second in itertools.pairwise(words))]
         counts = Counter(column_of[term] for term in terms if term in column_of)
         if counts:
@@ -102,8 +109,14 @@ def apply_tfidf(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray,
     return values, known
 
 
+def _prepare_text(text: str) -> str:
+    """Returns a text in lower case, without words that are too long to be of a language: they would fill a terabyte."""
+    return LONG_WORD.sub(" ", text.lower())
+
+
 def _make_vectorizer(tokens: str) -> Any:
     return require("sklearn.feature_extraction.text", "text").TfidfVectorizer(
+        preprocessor=_prepare_text,
         token_pattern=TOKENS[tokens],
         ngram_range=tuple(SETTINGS["ngrams"]),
         sublinear_tf=SETTINGS["sublinear_tf"],

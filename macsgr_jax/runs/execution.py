@@ -7,12 +7,11 @@ FOLDER/RUN/                 the weights of one run
 """
 
 import dataclasses
-import json
 import operator
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,13 @@ from rich.console import Console
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_json, write_npz
+from macsgr_jax.files import exists, is_file, is_folder, list_folder, read_npz, write_json, write_npz
 from macsgr_jax.losses import TERMS
 from macsgr_jax.runs.health import Collapse, Floor, describe_advice, find_collapse
 from macsgr_jax.runs.interruption import Interrupted, StopRequests
 from macsgr_jax.runs.progress import EpochLog, import_summary_writer, show_progress
 from macsgr_jax.runs.results import SCALARS
+from macsgr_jax.runs.schemas import Recovery, read_checked
 from macsgr_jax.runs.tables import count_of
 from macsgr_jax.training.checkpoint import RecoveryCheckpoints, RunCheckpoints
 from macsgr_jax.training.devices import RUN, agree, fetch, is_writer, make_mesh, wait_for_all
@@ -45,6 +45,7 @@ from macsgr_jax.training.loop import (
 # With this many runs a device is busy all the time; more of them would only take memory.
 MAX_RUNS_PER_DEVICE = 64
 MEMORY_FRACTION = 0.8
+DAMAGED = "replace the run with --overwrite"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,12 +247,11 @@ def _pad(runs: int, mesh: Mesh) -> int:
 def _read_recovery(recovery: Path) -> dict[str, Any] | None:
     """Returns which runs a recovery folder holds the states of; None where there is no state."""
     description = recovery.with_suffix(".json")
-    if not description.is_file() or not recovery.is_dir():
+    if not exists(description) or not is_folder(recovery):
         return None
-    if not any(path.name.isdecimal() for path in recovery.iterdir()):
+    if not any(path.name.isdecimal() for path in list_folder(recovery)):
         return None
-    stored: dict[str, Any] = json.loads(description.read_text(encoding="utf-8"))
-    return stored
+    return read_checked(description, Recovery, DAMAGED).model_dump()
 
 
 def _forget_recovery(recovery: Path) -> None:
@@ -426,7 +426,7 @@ def _save_part(path: Path, specs: Sequence[Spec], histories: Sequence[History]) 
 
 def _count_parts(folder: Path) -> int:
     number = 0
-    while (folder / f"part_{number}.npz").is_file():
+    while is_file(folder / f"part_{number}.npz"):
         number += 1
     return number
 
@@ -442,11 +442,36 @@ def load_histories(folder: Path, specs: Sequence[Spec]) -> dict[str, History]:
         The name of each finished run -> its history.
     """
     histories: dict[str, History] = {}
+    epochs = {spec.name: spec.config.train.epochs for spec in specs}
     for number in range(_count_parts(folder)):
-        with open(folder / f"part_{number}.npz", "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            columns = [arrays[name] for name in ("terms", "validation", "seconds")]
-            first = len(histories)
-            names = arrays["runs"].tolist() if "runs" in arrays else [spec.name for spec in specs[first:]]
-        for name, terms, validation, seconds in zip(names, *columns, strict=False):
+        path = folder / f"part_{number}.npz"
+        arrays = read_npz(path, DAMAGED)
+        first = len(histories)
+        if "runs" not in arrays and "seconds" in arrays:
+            arrays["runs"] = np.array([spec.name for spec in specs[first : first + arrays["seconds"].size]], np.str_)
+        _check_part(path, arrays, epochs)
+        columns = [arrays[name] for name in ("terms", "validation", "seconds")]
+        for name, terms, validation, seconds in zip(arrays["runs"].tolist(), *columns, strict=True):
             histories[name] = History(terms, validation, float(seconds))
     return histories
+
+
+def _check_part(path: Path, arrays: dict[str, np.ndarray], epochs: Mapping[str, int]) -> None:
+    """Checks that the arrays of a part are the histories of runs of this training.
+
+    Raises:
+        InputError: they are not.
+    """
+    missing = [name for name in ("runs", "terms", "validation", "seconds") if name not in arrays]
+    if missing:
+        raise InputError(f"{path} is damaged (it lacks the array {missing[0]}): {DAMAGED}")
+    runs = arrays["runs"].tolist() if arrays["runs"].ndim == 1 and arrays["runs"].dtype.kind == "U" else []
+    unknown = [name for name in runs if name not in epochs]
+    if not runs or unknown or len(set(runs)) < len(runs):
+        raise InputError(f"{path} is damaged (it does not name the runs of this training): {DAMAGED}")
+    lengths = (len(runs), epochs[runs[0]])
+    shapes = {"terms": (*lengths, len(TERMS)), "validation": (*lengths, len(SCALARS)), "seconds": (len(runs),)}
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or arrays[name].dtype.kind != "f":
+            found = f"{arrays[name].dtype}{list(arrays[name].shape)}"
+            raise InputError(f"{path} is damaged ({name} is {found} instead of float{list(shape)}): {DAMAGED}")

@@ -4,14 +4,23 @@ OUT/run.json       the identity of the run: corpus, seeds and settings; written 
 OUT/results.json   its scores; a run that has them is finished
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import remove_temporaries, write_json
+from macsgr_jax.files import (
+    describe_os_error,
+    exists,
+    is_file,
+    is_folder,
+    list_folder,
+    read_json,
+    remove_temporaries,
+    write_json,
+)
 from macsgr_jax.overrides import from_json, to_json
+from macsgr_jax.runs.schemas import Identity, Results, check_values
 from macsgr_jax.training.devices import is_writer, wait_for_all
 
 RUN_FILE, RESULTS_FILE = "run.json", "results.json"
@@ -22,7 +31,7 @@ EXECUTION_KEYS = ("runs_at_once", "devices")
 
 def is_finished(out: Path) -> bool:
     """Returns whether the run in the folder has its results."""
-    return (out / RESULTS_FILE).is_file()
+    return is_file(out / RESULTS_FILE)
 
 
 def read_results(out: Path) -> dict[str, Any]:
@@ -32,12 +41,10 @@ def read_results(out: Path) -> dict[str, Any]:
         InputError: there is none, or it is damaged.
     """
     path = out / RESULTS_FILE
-    try:
-        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist: {out} is not the folder of a finished run") from None
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}): train again") from None
+    if not exists(path):
+        raise InputError(f"{path} does not exist: {out} is not the folder of a finished run")
+    results: dict[str, Any] = read_json(path, "train again")
+    check_values(results, Results, path, "train again")
     return results
 
 
@@ -58,10 +65,10 @@ def is_to_train(out: Path, identity: dict[str, Any], resume: bool, overwrite: bo
     """
     if resume and overwrite:
         raise InputError("--resume and --overwrite contradict each other: give one of them")
-    begun, finished = (out / RUN_FILE).is_file(), is_finished(out)
+    begun, finished = is_file(out / RUN_FILE), is_finished(out)
     if begun and resume:
         _compare(_read_identity(out / RUN_FILE), identity, out)
-    elif not overwrite and out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
+    elif not overwrite and is_folder(out) and any(not path.name.startswith(".") for path in list_folder(out)):
         state = "a finished run" if finished else "an interrupted run" if begun else "other files"
         advice = "" if finished or not begun else "resume it with --resume, "
         raise InputError(
@@ -85,7 +92,7 @@ def begin_folder(out: Path, identity: dict[str, Any], outputs: tuple[str, ...], 
         InputError: the folder cannot be written.
     """
     if is_writer():
-        keep = resume and (out / RUN_FILE).is_file()
+        keep = resume and is_file(out / RUN_FILE)
         _make(out, (RESULTS_FILE, RUN_FILE, *outputs), keep)
         if not keep:
             write_json(out / RUN_FILE, identity)
@@ -99,27 +106,24 @@ def _make(out: Path, outputs: tuple[str, ...], keep: bool) -> None:
         for name in outputs:  # The results come first: from then on the folder holds no finished run.
             path = out / name
             remove_temporaries(path)
-            if path.is_dir() and not keep:
+            if path.is_dir() and not path.is_symlink() and not keep:
                 shutil.rmtree(path)
             elif not keep:
                 path.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"--out {out} cannot be written ({error.strerror}): choose another folder") from None
+        raise InputError(f"--out {out} cannot be written ({describe_os_error(error)}): choose another folder") from None
 
 
 def _read_identity(path: Path) -> Any:
     """Reads the identity of a run, also of version 0.1; settings that are newer than the run have their defaults."""
-    try:
-        identity = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"--resume: {path} is damaged ({error}): replace the run with --overwrite") from None
-    if not isinstance(identity, dict):
-        return identity
+    advice = "replace the run with --overwrite"
+    identity = read_json(path, advice)
+    check_values(identity, Identity, path, advice)
     for name in EXECUTION_KEYS:
         identity.pop(name, None)
     if "points" in identity and isinstance(identity["seeds"], int):
         identity["seeds"] = list(range(identity["seeds"]))
-    networks = identity.get("networks", {})
+    networks = identity.get("networks") or {}
     for name in networks:
         networks[name] = _renew(networks[name])
     if "config" in identity:

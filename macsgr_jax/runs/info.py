@@ -1,6 +1,5 @@
 """Describes corpus files and folders of runs, as plain values."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,11 @@ import numpy as np
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import SPLITS, Corpus
 from macsgr_jax.errors import InputError
+from macsgr_jax.files import exists, read_json
 from macsgr_jax.overrides import from_json, setting_names
 from macsgr_jax.presets import PRESETS
-from macsgr_jax.runs.folder import RESULTS_FILE, RUN_FILE, is_finished, read_results
+from macsgr_jax.runs.folder import RUN_FILE, is_finished, read_results
+from macsgr_jax.runs.schemas import Identity, check_values
 
 
 def describe_contents(corpus: Corpus) -> dict[str, Any]:
@@ -79,17 +80,13 @@ def describe_run(run: Path) -> dict[str, Any]:
             return _describe_results(results) | {"version": version}
         except InputError as error:
             raise InputError(f"{run} was written by version {version} of macsgr_jax: {error}") from None
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{run / RESULTS_FILE} is damaged ({error}): train again") from None
     path = run / RUN_FILE
-    try:
-        identity = json.loads(path.read_text(encoding="utf-8"))
-        configs = identity["networks"] if "networks" in identity else {"every point": identity["config"]}
-        seeds = identity["seeds"]
-    except FileNotFoundError:
-        raise InputError(f"{run} is not the folder of a run: give what was --out of `macsgr train`") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error}): train again") from None
+    if not exists(path):
+        raise InputError(f"{run} is not the folder of a run: give what was --out of `macsgr train`")
+    identity = read_json(path, "train again")
+    check_values(identity, Identity, path, "train again")
+    configs = identity.get("networks") or {"every point": identity["config"]}
+    seeds = identity.get("seeds")
     return {
         "state": "interrupted",
         "seeds": seeds,

@@ -1,6 +1,7 @@
 """Opens what a run left, or a published model: its settings, scaling and weights, and the networks that predict."""
 
-import json
+import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,15 +15,19 @@ from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.data.standardize import Standardizer, standardize
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
 from macsgr_jax.features.registry import TEXT_SENTENCE, check_extractor
+from macsgr_jax.features.sentence_embeddings import check_sentence_model
+from macsgr_jax.files import exists, is_folder, list_folder
 from macsgr_jax.inference.predictor import Predictor, Turns
 from macsgr_jax.inference.published import PublishedModel, is_published, read_published, weight_shapes
 from macsgr_jax.overrides import from_json
 from macsgr_jax.runs.folder import TEMPERATURES_FILE
+from macsgr_jax.runs.schemas import Description, Temperatures, check_values, read_checked
 from macsgr_jax.training.checkpoint import Params, load_description, load_extractors, load_params
 
 SYNTHETIC = "synthetic"
+SEED = re.compile(r"0|[1-9]\d{0,9}", re.ASCII)
 
 
 class Checkpoints(NamedTuple):
@@ -60,29 +65,27 @@ def open_checkpoints(run: Path, network: str = "full") -> Checkpoints:
     if is_published(run):
         return _open_published(run, network)
     folder = run / "checkpoints" / network
-    there = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
+    there = (
+        sorted(path.name for path in list_folder(folder.parent) if path.is_dir()) if is_folder(folder.parent) else []
+    )
     if not there:
         raise InputError(
             f"{run} is not the folder of a run: give what was --out of `macsgr train`, or a folder of `macsgr publish`"
         )
     if network not in there:
-        raise InputError(f"{run} has no network {network}: choose from {', '.join(there)}")
-    description, standardizer = load_description(folder)
-    version = description.get("version", "0.1") if isinstance(description, dict) else "0.1"
+        raise InputError(f"{run} has no network {network}: choose from {quote(', '.join(there))}")
+    values, standardizer = load_description(folder)
+    description = check_values(values, Description, folder / "description.json", "train again")
+    version = description.version
     try:
-        config, corpus = from_json(description["config"]), description["corpus"]
-        fits = {"name", "path", "sha256", "labels"} <= set(corpus)
+        config = from_json(description.config)
     except InputError as error:
         raise InputError(f"{run} was trained by version {version} of macsgr_jax ({error}): train it again") from None
-    except (KeyError, TypeError):
-        fits = False
-    if not fits:
-        raise InputError(f"{folder / 'description.json'} does not describe a run: train again")
-    numbers = [path.name.removeprefix("seed_") for path in folder.glob("seed_*")]
-    seeds = tuple(sorted(int(number) for number in numbers if number.isdecimal()))
+    numbers = [path.name.removeprefix("seed_") for path in list_folder(folder) if path.name.startswith("seed_")]
+    seeds = tuple(sorted(int(number) for number in numbers if SEED.fullmatch(number)))
     if not seeds:
         raise InputError(f"{folder} holds no checkpoint of any seed: train again")
-    return Checkpoints(folder, config, corpus, standardizer, seeds, version)
+    return Checkpoints(folder, config, values["corpus"], standardizer, seeds, version)
 
 
 def _open_published(run: Path, network: str) -> Checkpoints:
@@ -194,7 +197,8 @@ def load_model(
         context: the number of utterances that a network sees together.
         samples: the number of draws of the latent Gaussians.
         seed: the seed of one network; by default the probabilities of all of them are averaged.
-        sentence_model: name or folder of the sentence model, where it is no longer that of the training.
+        sentence_model: name or folder of the sentence model of text_sentence, which the user has to name unless it is
+            the default one: a file does not decide what is loaded.
 
     Raises:
         InputError: it is no such folder, is of another version, or does not say how its features are made.
@@ -204,7 +208,9 @@ def load_model(
     made_by = load_extractors(folder) if checkpoints.published is None else checkpoints.published.extractors
     extractors = _choose_extractors(run, standardizer, made_by)
     if sentence_model and TEXT_SENTENCE in extractors:
-        extractors[TEXT_SENTENCE] = Extractor(extractors[TEXT_SENTENCE].description | {"model": sentence_model})
+        extractors[TEXT_SENTENCE] = dataclasses.replace(extractors[TEXT_SENTENCE], given=sentence_model)
+    elif TEXT_SENTENCE in extractors:
+        check_sentence_model(extractors[TEXT_SENTENCE].description["model"], sentence_model)
     seeds = checkpoints.seeds if seed is None else (seed,)
     params = [load_weights(checkpoints, one)[0] for one in seeds]
     temperatures = read_temperatures(checkpoints, seeds)
@@ -249,13 +255,10 @@ def read_temperatures(checkpoints: Checkpoints, seeds: Sequence[int]) -> list[fl
         known = {one.seed: one.temperature for one in checkpoints.published.description.seeds}
         return [known[seed] for seed in seeds]
     path = checkpoints.folder / TEMPERATURES_FILE
-    if not path.is_file():
+    if not exists(path):
         return None
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        temperatures = [float(found[str(seed)]) for seed in seeds]
-        if not all(np.isfinite(value) and value > 0 for value in temperatures):
-            raise ValueError("a temperature is not positive")
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error}): train again") from None
-    return temperatures
+    found = read_checked(path, Temperatures, "train again").root
+    missing = [seed for seed in seeds if str(seed) not in found]
+    if missing:
+        raise InputError(f"{path} is damaged (it has no temperature of seed {missing[0]}): train again")
+    return [found[str(seed)] for seed in seeds]

@@ -132,6 +132,7 @@ class ConversationStream:
         on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
         name: the name of the conversation.
         state: a file of `save`; if it is there, the conversation goes on from it.
+        allow_outside: whether clips may lie outside the folder in which the process runs.
 
     Raises:
         InputError: the networks see future utterances, there is no such recording, or the state is of other networks.
@@ -146,6 +147,7 @@ class ConversationStream:
         on_notice: Callable[[str], None] = lambda text: None,
         name: str = "follow",
         state: Path | None = None,
+        allow_outside: bool = False,
     ) -> None:
         if not model.config.model.causal:
             raise InputError(
@@ -160,7 +162,7 @@ class ConversationStream:
         if state is not None and state.exists():
             before = self._predictor.resume(state)
             self._ids, self._speakers = before["ids"], before["speakers"]
-        self._transcript = Transcript(recording, Path(), self._ids)
+        self._transcript = Transcript(recording, Path(), self._ids, allow_outside)
 
     def read(self, row: Row) -> Utterance:
         """Reads the next utterance, and repairs it or marks what cannot be used.
@@ -218,6 +220,7 @@ def predict_stream(
     strict: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
     state: Path | None = None,
+    allow_outside: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Predicts each utterance of a conversation that goes on, before the next one is read.
 
@@ -229,6 +232,7 @@ def predict_stream(
         strict: whether a line with faults is answered with an error instead of being repaired.
         on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
         state: a file that keeps the conversation between calls: read if it is there, written when the lines end.
+        allow_outside: whether clips may lie outside the folder in which the process runs.
 
     Yields:
         The record of each utterance; or, for a line that cannot be understood, an object of `error`, a sentence, and
@@ -237,7 +241,7 @@ def predict_stream(
     Raises:
         InputError: the networks see future utterances, there is no such recording, or the state is of other networks.
     """
-    stream = ConversationStream(model, recording, channels, strict, on_notice, state=state)
+    stream = ConversationStream(model, recording, channels, strict, on_notice, state=state, allow_outside=allow_outside)
     try:
         for number, line in enumerate(lines, 1):
             if not line.strip():

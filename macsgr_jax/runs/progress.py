@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_text
+from macsgr_jax.files import is_file, read_file, write_text
+from macsgr_jax.limits import MAX_TABLE_BYTES
 from macsgr_jax.losses import TERMS
 from macsgr_jax.runs.results import SCALARS
 from macsgr_jax.training.devices import is_writer
@@ -159,10 +160,14 @@ class EpochLog:
 
     def _read(self) -> list[list[str]]:
         """Returns the rows of the file without those that a killed process has cut short."""
-        if not self._path.is_file():
+        if not is_file(self._path):
             return []
-        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]
-        rows = list(csv.reader(line for line in lines if line.endswith("\n")))
+        content = read_file(self._path, MAX_TABLE_BYTES).decode("utf-8", errors="replace")
+        lines = content.splitlines(keepends=True)[1:]
+        try:
+            rows = list(csv.reader(line for line in lines if line.endswith("\n")))
+        except csv.Error:  # Damaged: the training does not need it.
+            return []
         return [row for row in rows if len(row) == 5 + len(EPOCH_COLUMNS)]
 
     @contextmanager

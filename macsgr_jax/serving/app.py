@@ -121,7 +121,11 @@ class Server:
         notices: list[str] = []
         if isinstance(upload.conversation, Path):
             conversations = read_conversations(
-                upload.conversation, upload.recording, strict=upload.strict, on_notice=notices.append
+                upload.conversation,
+                upload.recording,
+                strict=upload.strict,
+                on_notice=notices.append,
+                allow_outside=True,  # They are left out, wherever they lie.
             )
         else:
             conversations = make_conversations(

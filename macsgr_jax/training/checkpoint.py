@@ -3,13 +3,12 @@
 FOLDER/description.json   corpus, configuration, label names, feature sets
 FOLDER/standardizer.npz   the scaling fitted on the training split
 FOLDER/extractors.npz     how the features were made, where that is known
-FOLDER/seed_0/            orbax checkpoints, one a kept epoch
+FOLDER/seed_0/            orbax checkpoints, one per kept epoch, and checksums.json, which loading them verifies
 FOLDER/recovery_0/        orbax checkpoints of everything that changes in the first runs that train together
 """
 
-import json
+import hashlib
 import os
-import zipfile
 import zlib
 from pathlib import Path
 from types import TracebackType
@@ -25,12 +24,11 @@ from macsgr_jax.data import extractor
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.data.standardize import Standardizer
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_json, write_npz
+from macsgr_jax.files import exists, is_folder, open_file, read_json, read_npz, write_json, write_npz
 
 Params = dict[str, Any]
 
-# What reading a damaged .json or .npz file raises.
-DAMAGES = (ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+CHECKSUMS = "checksums.json"  # In the folder of one run's weights: each of its files -> sha256.
 
 
 def _validation_waf1(metrics: dict[str, float]) -> float:
@@ -78,7 +76,16 @@ class RunCheckpoints(_Checkpoints):
     def __init__(self, folder: Path) -> None:
         """Open the folder of one run, made if need be."""
         folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
         self._manager = _open_manager(folder)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Wait for the writes under way, and write the checksums of what was written."""
+        super().__exit__(kind, error, traceback)
+        if kind is None:
+            write_json(self._folder / CHECKSUMS, _compute_checksums(self._folder))
 
     def save(self, epoch: int, params: Params, validation_waf1: float) -> None:
         """Write weights in the background.
@@ -203,6 +210,37 @@ def _unpack(packed: np.ndarray, like: Any) -> Any:
     return jax.tree.unflatten(structure, placed)
 
 
+def _compute_checksums(folder: Path) -> dict[str, str]:
+    """Returns the path of each file below a folder, but for the checksums -> its sha256."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
+    checksums = {}
+    for path in files:
+        with open_file(path) as file:
+            checksums[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return checksums
+
+
+def _verify_checksums(folder: Path) -> None:
+    """Checks that the weights of a run are as they were written, before anything native reads them.
+
+    Weights of earlier versions have no checksums, and are not checked.
+
+    Raises:
+        InputError: a file is missing, was added, or has changed.
+    """
+    path = folder / CHECKSUMS
+    if not exists(path):
+        return
+    stored, found = read_json(path, "train again"), _compute_checksums(folder)
+    if not isinstance(stored, dict) or not stored:
+        raise InputError(f"{path} is damaged (it holds no checksums): train again")
+    different = sorted(name for name in {*stored, *found} if stored.get(name) != found.get(name))
+    if different:
+        name = different[0]
+        what = "is missing" if name not in found else "does not belong to it" if name not in stored else "has changed"
+        raise InputError(f"the checkpoint {folder} cannot be read (its file {name} {what}): copy it or train again")
+
+
 def load_params(folder: Path, which: Literal["best", "last"]) -> tuple[Params, int]:
     """The weights of one run and the epoch they are of.
 
@@ -216,8 +254,9 @@ def load_params(folder: Path, which: Literal["best", "last"]) -> tuple[Params, i
     Raises:
         InputError: there is no such checkpoint, or it cannot be read.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"{folder} does not exist: there is no checkpoint")
+    _verify_checksums(folder)
     epoch, params = None, {}
     try:
         with _open_manager(folder) as manager:
@@ -226,8 +265,8 @@ def load_params(folder: Path, which: Literal["best", "last"]) -> tuple[Params, i
             epoch = manager.best_step() if which == "best" else manager.latest_step()
             if epoch is not None:
                 params = manager.restore(epoch, args=ocp.args.StandardRestore())
-    except (ValueError, OSError, KeyError) as error:
-        # Orbax's own first line can go on for pages.
+    except Exception as error:  # Orbax raises nothing narrower where a file is damaged.
+        # Its own first line can go on for pages.
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise InputError(f"a checkpoint in {folder} cannot be read ({first}): train again") from None
     if epoch is None:
@@ -259,16 +298,16 @@ def load_description(folder: Path) -> tuple[dict[str, Any], Standardizer]:
     Raises:
         InputError: a file is missing or damaged.
     """
-    description, path = None, folder / "description.json"
+    for path in (folder / "description.json", folder / "standardizer.npz"):
+        if not exists(path):
+            raise InputError(f"{path} does not exist: {os.fspath(folder)} is not the checkpoint folder of a run")
+    description = read_json(folder / "description.json", "train again")
+    path = folder / "standardizer.npz"
+    arrays = read_npz(path, "train again")
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        path = folder / "standardizer.npz"
-        standardizer = Standardizer.from_arrays(_read_npz(path))
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist: {os.fspath(folder)} is not the checkpoint folder of a run") from None
-    except DAMAGES as error:
+        return description, Standardizer.from_arrays(arrays)
+    except InputError as error:
         raise InputError(f"{path} is damaged ({error}): train again") from None
-    return description, standardizer
 
 
 def load_extractors(folder: Path) -> dict[str, Extractor]:
@@ -278,14 +317,10 @@ def load_extractors(folder: Path) -> dict[str, Extractor]:
         InputError: the file is damaged.
     """
     path = folder / "extractors.npz"
-    if not path.is_file():
+    if not exists(path):
         return {}
+    arrays = read_npz(path, "train again")
     try:
-        return extractor.from_arrays(_read_npz(path))
-    except (*DAMAGES, InputError) as error:
+        return extractor.from_arrays(arrays)
+    except InputError as error:
         raise InputError(f"{path} is damaged ({error}): train again") from None
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)

@@ -10,8 +10,10 @@ from typing import Any, get_args
 import numpy as np
 import pydantic
 
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
+from macsgr_jax.files import read_file
 from macsgr_jax.inference.records import PredictionRecord, Relation
+from macsgr_jax.limits import MAX_TABLE_BYTES
 from macsgr_jax.weighted_f1 import weighted_f1
 
 ROUNDED_SUM = 0.02  # How far a sum of probabilities may lie from 1 when each was rounded to few digits.
@@ -46,12 +48,12 @@ def read_predictions(path: Path) -> dict[str, list[PredictionRecord]]:
         _check(record, emotions, where)
         if record.conversation in conversations and record.conversation != previous:
             raise InputError(
-                f"{where}: conversation {record.conversation!r} goes on after another: keep its lines together"
+                f"{where}: conversation '{quote(record.conversation)}' goes on after another: keep its lines together"
             )
         if (record.conversation, record.utterance) in numbers:
             first = numbers[record.conversation, record.utterance]
             raise InputError(
-                f"{where}: utterance {record.utterance!r} is that of line {first}: give each an id of its own"
+                f"{where}: utterance '{quote(record.utterance)}' is that of line {first}: give each an id of its own"
             )
         numbers[record.conversation, record.utterance] = number
         conversations.setdefault(record.conversation, []).append(record)
@@ -114,10 +116,7 @@ def _score(utterances: Sequence[Mapping[str, Any]], num_classes: int) -> dict[st
 
 def _read_lines(path: Path) -> list[bytes]:
     """Returns the lines of a file, those of a document as if it had been written as JSON Lines."""
-    try:
-        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): give a JSON Lines file of predictions") from None
+    content = read_file(path, MAX_TABLE_BYTES, "give a JSON Lines file of predictions").removeprefix(b"\xef\xbb\xbf")
     if path.suffix.lower() != DOCUMENT:
         return content.split(b"\n")
     try:
@@ -142,21 +141,21 @@ def _parse(line: bytes, where: str) -> PredictionRecord:
 def _check(record: PredictionRecord, emotions: list[str], where: str) -> None:
     """Checks that the values of a line fit each other and the emotions of the first line."""
     if set(record.probabilities) != set(emotions):
-        raise InputError(f"{where}: probabilities are not of {', '.join(emotions)}, as in the first line")
+        raise InputError(f"{where}: probabilities are not of {quote(', '.join(emotions), 1000)}, as in the first line")
     total = math.fsum(record.probabilities.values())
     if abs(total - 1) > ROUNDED_SUM:
         raise InputError(f"{where}: probabilities sum to {total:.3f} instead of 1")
     for key, emotion in (("emotion", record.emotion), ("label", record.label)):
         if emotion is not None and emotion not in emotions:
             raise InputError(
-                f"{where}: {key} is {emotion!r}, which has no probability: name one of {', '.join(emotions)}"
+                f"{where}: {key} is '{quote(emotion)}', which has no probability: name one of {quote(', '.join(emotions), 1000)}"
             )
     unknown = sorted(set(record.weights) - set(record.available))
     weightless = sorted(name for name, there in record.available.items() if there and name not in record.weights)
     if unknown:
-        raise InputError(f"{where}: weights has {unknown[0]!r}, which is not in available: put it into both")
+        raise InputError(f"{where}: weights has '{quote(unknown[0])}', which is not in available: put it into both")
     if weightless:
-        raise InputError(f"{where}: {weightless[0]!r} is available, but not in weights: put it into both")
+        raise InputError(f"{where}: '{quote(weightless[0])}' is available, but not in weights: put it into both")
     if record.start is not None and record.end is not None and record.end < record.start:
         raise InputError(f"{where}: end is {record.end:g}, before start, {record.start:g}")
 
@@ -172,4 +171,6 @@ def _check_links(
                 if wrong:
                     problem = "twice" if (name, wrong[0]) in numbers else "which the conversation does not have"
                     where = f"{path}, line {numbers[name, turn.utterance]}"
-                    raise InputError(f"{where}: {key} name utterance {wrong[0]!r}, {problem}: make the file again")
+                    raise InputError(
+                        f"{where}: {key} name utterance '{quote(wrong[0])}', {problem}: make the file again"
+                    )

@@ -84,26 +84,70 @@ def test_a_model_is_loaded_once(monkeypatch: pytest.MonkeyPatch, described: sent
     loaded: list[str] = []
 
     class Loaded(TinyModel):
-        def __init__(self, name: str) -> None:
+        def __init__(self, name: str, **options: object) -> None:
             super().__init__()
             loaded.append(name)
+            assert options["trust_remote_code"] is False and options["local_files_only"] is True
+            assert options["model_kwargs"] == {"use_safetensors": True}
 
     module = types.ModuleType("sentence_transformers")
     module.SentenceTransformer = Loaded  # type: ignore[attr-defined]
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "6.0")
     for text in ("a tea", "oo"):
         sentences.embed_texts(described, [text])
     assert loaded == ["tiny"]
     sentences.load_model.cache_clear()
 
 
-def test_a_folder_is_found_from_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_does_not_decide_which_model_is_loaded(
+    described: sentences.Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of a run may name any folder; what lies there is looked at only when the user names it."""
+    loaded: list[str] = []
+    monkeypatch.setattr(sentences, "load_model", lambda name: loaded.append(name) or TinyModel())
+    for name in ("tiny", str(tmp_path), "../models/tiny", "http://127.0.0.1/model", "\x1b[2J"):
+        stored = sentences.Extractor(described.description | {"model": name})
+        with pytest.raises(InputError, match="a file does not decide what is loaded: name it with --sentence-model"):
+            sentences.embed_texts(stored, ["a tea"])
+    assert not loaded
+    values, _ = sentences.embed_texts(dataclasses.replace(stored, given="mine"), ["a tea"])
+    assert loaded == ["mine"] and values.shape == (1, 4)
+    # The default model needs no confirmation, unless a folder of its name could be taken for it.
+    default = sentences.Extractor(described.description | {"model": sentences.DEFAULT_MODEL})
+    monkeypatch.chdir(tmp_path)
+    sentences.embed_texts(default, ["a tea"])
+    (tmp_path / sentences.DEFAULT_MODEL).mkdir(parents=True)
+    with pytest.raises(InputError, match="a file does not decide"):
+        sentences.embed_texts(default, ["a tea"])
+
+
+def test_a_model_with_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("sentence_transformers")
+    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "5.6.0")
+    with pytest.raises(InputError, match=r"sentence-transformers 5\.6\.0 runs code .*pip install 'sentence-transf"):
+        sentences.load_model(str(tmp_path))
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "6.0.0")
+    for name in ("modeling_evil.py", "1_Pooling/pytorch_model.bin"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+        with pytest.raises(InputError, match="could run code: use a model of safetensors and JSON alone"):
+            sentences.load_model(str(tmp_path))
+        (tmp_path / name).unlink()
+    (tmp_path / "modules.json").write_text('[{"type": "modeling_evil.Evil"}]')
+    with pytest.raises(InputError, match=r"names modeling_evil\.Evil, which is no part of sentence-transformers"):
+        sentences.load_model(str(tmp_path))
+
+
+def test_a_folder_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentences, "load_model", lambda name: TinyModel())
     monkeypatch.setattr("importlib.metadata.version", lambda name: "5.0")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
-    assert sentences.describe_sentence_model("model").description["model"] == str((tmp_path / "model").resolve())
+    described = sentences.describe_sentence_model("model")
+    assert described.description["model"] == "model" and str(tmp_path) not in str(described.description)
     assert sentences.describe_sentence_model("hub/name").description["model"] == "hub/name"
 
 

@@ -40,7 +40,7 @@ READERS: Mapping[str, Source] = MappingProxyType(
             reads="a folder with folders train, test and perhaps validation of transcripts as `macsgr predict` reads"
             " them, each utterance with a label",
             read=read_labelled_conversations,
-            options=("strict",),
+            options=("strict", "allow_outside"),
         ),
         "corpus": Source(
             reads="an .npz file in the form of docs/corpus.md with sentences, to which text features are added",

@@ -13,6 +13,8 @@ from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dialogue import Dialogue, list_utterances
 from macsgr_jax.errors import InputError
+from macsgr_jax.files import read_file
+from macsgr_jax.limits import MAX_TABLE_BYTES
 
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # What `decode_text` puts where the bytes are not UTF-8.
 
@@ -65,10 +67,7 @@ def read_bytes(path: Path, advice: str) -> bytes:
     Raises:
         InputError: the file cannot be read.
     """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): {advice}") from None
+    return read_file(path, MAX_TABLE_BYTES, advice)
 
 
 def decode_text(content: bytes) -> str:

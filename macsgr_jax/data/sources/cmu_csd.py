@@ -10,6 +10,7 @@ Reference:
 
 import importlib
 import json
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +19,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
+from macsgr_jax.files import exists, open_file
+from macsgr_jax.limits import MAX_SEQUENCE_BYTES, allow
 
+MAX_DIGITS = 18  # Of the number of a piece.
 PIECE = re.compile(r"(.+)\[(\d+)\]")
+MAX_NAMES = 100_000  # Of columns.
 WHOLE = -1  # The number of the piece where a video is not in pieces.
 AGAIN = "copy or download the file again"
 
@@ -50,7 +55,7 @@ class ComputationalSequence:
         self._pieces: dict[str, dict[int, str]] = {}
         for key in data:
             match = PIECE.fullmatch(key)
-            video, piece = (match[1], int(match[2])) if match else (key, WHOLE)
+            video, piece = (match[1], int(match[2])) if match and len(match[2]) <= MAX_DIGITS else (key, WHOLE)
             self._pieces.setdefault(video, {})[piece] = key
 
     @property
@@ -89,12 +94,49 @@ class ComputationalSequence:
         return Rows(features, intervals, np.arange(len(features)) if piece == WHOLE else np.full(len(features), piece))
 
     def _read_array(self, key: str, name: str) -> np.ndarray:
-        if name not in self._data[key]:
-            raise InputError(f"{self.path}: {key} has no {name}: {AGAIN}")
-        array = np.asarray(self._data[key][name][()])
-        if array.dtype.kind not in "fiu":
-            raise InputError(f"{self.path}: the {name} of {key} are not numbers: give a file of vectors")
-        return array.astype(np.float64)
+        group = open_inside(self.path, self._data, key)
+        if not hasattr(group, "keys") or name not in group:
+            raise InputError(f"{self.path}: {quote(key)} has no {name}: {AGAIN}")
+        return read_numbers(self.path, open_inside(self.path, group, name), f"{name} of {quote(key)}")
+
+
+def open_inside(path: Path, group: Any, key: str) -> Any:
+    """Returns a member of an HDF5 group that lies in the file itself.
+
+    HDF5 can lead to other files by external links, by external storage and by virtual datasets: whoever made the file
+    would decide which of the user's files becomes part of a corpus.
+
+    Args:
+        path: the file, for messages.
+        group: the group.
+        key: the name of the member.
+
+    Raises:
+        InputError: it leads to another file, or there is no such member.
+    """
+    h5py = importlib.import_module("h5py")
+    if isinstance(group.get(key, getlink=True), h5py.ExternalLink):
+        raise InputError(f"{path}: {quote(key)} is a link to another file, which is not followed: {AGAIN}")
+    member = group[key]
+    if isinstance(member, h5py.Dataset) and (member.is_virtual or member.external is not None):
+        raise InputError(f"{path}: {quote(key)} is stored in another file, which is not read: {AGAIN}")
+    return member
+
+
+def read_numbers(path: Path, dataset: Any, what: str) -> np.ndarray:
+    """Reads a dataset of numbers, whose type and size are looked at first.
+
+    Returns:
+        f64[...].
+
+    Raises:
+        InputError: it holds no numbers, or is too large.
+    """
+    if not hasattr(dataset, "dtype") or dataset.shape is None or dataset.dtype.kind not in "fiu":
+        raise InputError(f"{path}: the {what} are not numbers: give a file of vectors")
+    size = math.prod(dataset.shape) * dataset.dtype.itemsize
+    allow(size, MAX_SEQUENCE_BYTES, f"{path}: the {what} have {size} bytes")
+    return np.asarray(dataset[()]).astype(np.float64)
 
 
 @contextmanager
@@ -116,14 +158,15 @@ def open_sequence(path: Path) -> Iterator[ComputationalSequence]:
         raise InputError(
             f"{path} is an HDF5 file, and h5py is not installed to read it: pip install 'macsgr-jax[cmu]'"
         ) from None
-    if not path.is_file():
+    if not exists(path):
         raise InputError(f"{path}: there is no such file: give the path of a .csd file")
-    with _tell_damage(path):
+    with open_file(path, advice="give the path of a .csd file"), _tell_damage(path):
         file = h5py.File(path, "r")
     with file:
         with _tell_damage(path):
-            groups = [group for group in file.values() if isinstance(group, h5py.Group) and "data" in group]
-            found = [group["data"] for group in groups]
+            members = [open_inside(path, file, key) for key in file]
+            groups = [group for group in members if isinstance(group, h5py.Group) and "data" in group]
+            found = [open_inside(path, group, "data") for group in groups]
             if len(found) != 1 or not isinstance(found[0], h5py.Group) or not len(found[0]):
                 raise InputError(f"{path} is not a computational sequence, a group with data of videos in it: {AGAIN}")
             sequence = ComputationalSequence(path, found[0], _read_column_names(groups[0]))
@@ -132,13 +175,18 @@ def open_sequence(path: Path) -> Iterator[ComputationalSequence]:
 
 def _read_column_names(group: Any) -> tuple[str, ...]:
     """Returns the `dimension names` of the metadata; empty where they are missing or no list of strings."""
-    if "metadata" not in group or "dimension names" not in group["metadata"]:
+    path = Path(group.file.filename)
+    metadata = open_inside(path, group, "metadata") if "metadata" in group else None
+    if metadata is None or not hasattr(metadata, "keys") or "dimension names" not in metadata:
         return ()
-    content = np.asarray(group["metadata"]["dimension names"][()]).reshape(-1)
+    dataset = open_inside(path, metadata, "dimension names")
+    if not hasattr(dataset, "size") or not dataset.size or dataset.size > MAX_NAMES:
+        return ()
+    content = np.asarray(dataset[()]).reshape(-1)
     values = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in content.tolist()]
     try:
         names = json.loads(values[0]) if len(values) == 1 else values
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return ()
     return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 

@@ -10,15 +10,17 @@ from macsgr_jax.data.repairs import Repairs
 from macsgr_jax.data.sources.build import ImportedCorpus
 from macsgr_jax.data.transcript import read_conversations, to_corpus
 from macsgr_jax.errors import InputError
+from macsgr_jax.files import is_folder
 
 
-def read_labelled_conversations(folder: Path, strict: bool = False) -> ImportedCorpus:
+def read_labelled_conversations(folder: Path, strict: bool = False, allow_outside: bool = False) -> ImportedCorpus:
     """Reads one folder of transcripts per split.
 
     Args:
         folder: the folder with the folders train, test and perhaps validation, each with transcripts in one of
             `transcripts.FORMATS`; every utterance has a label.
         strict: whether to refuse what would otherwise be repaired or marked unavailable.
+        allow_outside: whether clips may lie outside the folder.
 
     Returns:
         The corpus without feature sets, named after the folder, its emotions sorted, and the clips of its utterances.
@@ -29,9 +31,16 @@ def read_labelled_conversations(folder: Path, strict: bool = False) -> ImportedC
     notices: list[str] = []
     repairs = Repairs()
     found = {
-        split: read_conversations(folder / split, strict=strict, on_notice=notices.append, repairs=repairs)
+        split: read_conversations(
+            folder / split,
+            strict=strict,
+            on_notice=notices.append,
+            repairs=repairs,
+            allow_outside=allow_outside,
+            inside=folder,
+        )
         for split in SPLITS
-        if (folder / split).is_dir()
+        if is_folder(folder / split)
     }
     for split in ("train", "test"):
         if split not in found:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.data.sources.build import ImportedCorpus
+from macsgr_jax.files import read_npz
 
 
 def read_corpus_npz(path: Path) -> ImportedCorpus:
@@ -21,5 +20,4 @@ def read_corpus_npz(path: Path) -> ImportedCorpus:
         InputError: the file cannot be used.
     """
     corpus = load_corpus(path)
-    with np.load(path, allow_pickle=False) as arrays:
-        return ImportedCorpus(corpus, extra_arrays=dict(arrays))
+    return ImportedCorpus(corpus, extra_arrays=read_npz(path))

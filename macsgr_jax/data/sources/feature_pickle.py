@@ -17,7 +17,8 @@ from macsgr_jax.data.corpus import SPLITS, Corpus
 from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
 from macsgr_jax.data.safe_pickle import Record, load_pickle
 from macsgr_jax.data.sources.build import ImportedCorpus
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
+from macsgr_jax.limits import MAX_NAME, MAX_TEXT, allow
 
 # What the label numbers mean in the files in common use.
 IEMOCAP_LABELS = {
@@ -96,12 +97,12 @@ def read_feature_pickle(path: Path, labels: Sequence[str] = (), thresholds: Sequ
             parts = _read_tuple(path, list(content), thresholds)
         else:
             raise _other_layout(path, f"it holds a {type(content).__name__}")
+        return ImportedCorpus(_assemble(path, parts, labels, thresholds))
     except InputError:
         raise
     # Values of other types than are looked for make NumPy raise almost anything.
     except Exception as error:
-        raise _other_layout(path, f"{type(error).__name__}: {error}") from None
-    return ImportedCorpus(_assemble(path, parts, labels, thresholds))
+        raise _other_layout(path, quote(f"{type(error).__name__}: {error}")) from None
 
 
 def _read_samples(path: Path, content: Mapping[str, Any], thresholds: Sequence[float]) -> list[_Part]:
@@ -168,23 +169,47 @@ def _make_part(
     for key, length in lengths.items():
         if length != len(labels):
             raise InputError(
-                f"{path}: dialogue {name} has {len(labels)} labels and {length} {key}: the file contradicts itself"
+                f"{path}: dialogue {quote(name)} has {len(labels)} labels and {length} {key}: the file contradicts itself"
             )
     for key, values in arrays.items():
         if values.ndim != 2:
             raise InputError(
-                f"{path}: {key} of dialogue {name} is {list(values.shape)} instead of one vector per utterance"
+                f"{path}: {key} of dialogue {quote(name)} is {list(values.shape)} instead of one vector per utterance"
             )
+    where = f"{path}: dialogue {quote(name)}"
+    own = _check_text(str(name), where, MAX_NAME)
     utterances = [
-        Utterance(id=f"{name}_{position:03d}", speaker=_name_speaker(speaker), text=str(text), label=label)
+        Utterance(
+            id=f"{own}_{position:03d}",
+            speaker=_check_text(_name_speaker(speaker), where, MAX_NAME),
+            text=_check_text(_as_text(text), where, MAX_TEXT),
+            label=_check_text(label, where, MAX_NAME),
+        )
         for position, (speaker, text, label) in enumerate(zip(speakers, texts, labels, strict=True))
     ]
-    return _Part(Dialogue(str(name), utterances, split), arrays)
+    return _Part(Dialogue(own, utterances, split), arrays)
+
+
+def _as_text(text: Any) -> str:
+    """Returns a sentence, which Python 2 wrote as bytes."""
+    return text.decode("utf-8", errors="replace") if isinstance(text, bytes) else str(text)
+
+
+def _check_text(text: str, where: str, limit: int) -> str:
+    """Returns a text that can be written to a file.
+
+    Raises:
+        InputError: it holds half of a letter, or is too long.
+    """
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise InputError(f"{where} has a text with half of a letter (a lone surrogate), {quote(text)}: correct it")
+    allow(len(text), limit, f"{where} has a text of {len(text)} characters, {quote(text)}")
+    return text
 
 
 def _read_labels(path: Path, name: Any, labels: Any, thresholds: Sequence[float]) -> list[str]:
     """Returns T names or numbers of emotions; a one-hot vector is the position of its one, a value its class."""
-    where = f"{path}: dialogue {name}"
+    where = f"{path}: dialogue {quote(name)}"
     labels = list(labels)
     if labels and all(isinstance(label, str) for label in labels):
         return [label.strip() for label in labels]
@@ -192,7 +217,7 @@ def _read_labels(path: Path, name: Any, labels: Any, thresholds: Sequence[float]
         values = np.asarray([np.asarray(label, np.float64).reshape(-1) for label in labels], np.float64)
     except (ValueError, TypeError):
         raise InputError(
-            f"{where} has labels that are neither names nor numbers of emotions (first: {str(labels[0])[:40]!r}):"
+            f"{where} has labels that are neither names nor numbers of emotions (first: {quote(repr(labels[0]), 40)}):"
             " write each as one number"
         ) from None
     if values.ndim == 2 and values.shape[1] > 1:
@@ -247,7 +272,17 @@ def _assemble(path: Path, parts: list[_Part], label_names: Sequence[str], thresh
         raise _other_layout(path, "it lists no dialogue")
     dialogues = [part.dialogue for part in parts]
     names, notices = _name_labels(path, dialogues, label_names, thresholds)
-    features = {name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features}
+    first = parts[0]
+    for part in parts:
+        widths = {name: values.shape[1] for name, values in part.features.items()}
+        for name in first.features.keys() | widths.keys():
+            wanted = first.features[name].shape[1] if name in first.features else None
+            if widths.get(name) != wanted:
+                raise InputError(
+                    f"{path}: {name} of dialogue {quote(part.dialogue.name)} has {_count_columns(widths.get(name))}, and"
+                    f" of dialogue {quote(first.dialogue.name)} {_count_columns(wanted)}: the file contradicts itself"
+                )
+    features = {name: np.concatenate([part.features[name] for part in parts]) for name in first.features}
     return Corpus.from_dialogues(
         path.stem,
         [
@@ -263,6 +298,10 @@ def _assemble(path: Path, parts: list[_Part], label_names: Sequence[str], thresh
     )
 
 
+def _count_columns(count: int | None) -> str:
+    return "no values" if count is None else f"{count} columns"
+
+
 def _name_labels(
     path: Path, dialogues: Sequence[Dialogue], label_names: Sequence[str], thresholds: Sequence[float]
 ) -> tuple[dict[str, str], list[str]]:
@@ -276,7 +315,9 @@ def _name_labels(
         if any(label.isdecimal() for label in labels):
             raise InputError(f"{path} has both names and numbers as labels: write all of them as names, or as numbers")
         if label_names and not labels <= set(label_names):
-            raise InputError(f"{path} has the label {min(labels - set(label_names))!r}, which --labels does not name")
+            raise InputError(
+                f"{path} has the label {quote(repr(min(labels - set(label_names))))}, which --labels does not name"
+            )
         return {label: label for label in label_names or sorted(labels)}, []
     numbers = sorted(map(int, labels))
     names, notices = tuple(label_names), []

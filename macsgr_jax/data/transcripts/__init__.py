@@ -14,6 +14,8 @@ from macsgr_jax.data.transcripts.row import Row
 from macsgr_jax.data.transcripts.rttm import add_speakers, parse_rttm
 from macsgr_jax.data.transcripts.textgrid import parse_textgrid
 from macsgr_jax.errors import InputError
+from macsgr_jax.files import read_file
+from macsgr_jax.limits import MAX_TRANSCRIPT_BYTES
 
 # How a transcript is parsed: path for messages, text, list to which notices are added -> rows.
 Parser = Callable[[Path, str, list[str]], list[Row]]
@@ -67,10 +69,7 @@ def _parse(path: Path, notices: list[str]) -> list[Row]:
             f"{path} should end in {', '.join(list(FORMATS)[:-1])} or {list(FORMATS)[-1]}: give the transcript of a"
             " conversation"
         )
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check the path") from None
+    content = read_file(path, MAX_TRANSCRIPT_BYTES)
     text = decode_transcript(path, content, notices)
     return _choose_parser(suffix, text)(path, text, notices)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from macsgr_jax.data.transcripts.headers import FoundColumns, find_columns
 from macsgr_jax.data.transcripts.row import Row, make_row, scale_times
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
 
 SEPARATORS = (",", ";", "\t", "|")
 NEEDED = ("text", "clip", "start")  # One of them, or there is nothing to predict from.
@@ -54,7 +54,10 @@ def parse_csv(path: Path, text: str, notices: list[str]) -> list[Row]:
 def is_table(text: str) -> bool:
     """Returns whether a text begins with a header in which a column of text and another one are known."""
     text, _, separator = _find_separator(text)
-    first = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    try:
+        first = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    except csv.Error:
+        return False
     positions = find_columns([name.strip() for name in first]).positions
     return "text" in positions and len(positions) > 1
 
@@ -68,7 +71,10 @@ def _find_separator(text: str) -> tuple[str, int, str]:
     header = next((line for line in text.splitlines() if line.strip()), "")
 
     def rate(separator: str) -> tuple[int, int]:
-        names = next(csv.reader([header], delimiter=separator), [])
+        try:
+            names = next(csv.reader([header], delimiter=separator), [])
+        except csv.Error:
+            return 0, 0
         return len(find_columns(names).positions), len(names)
 
     return text, 1, max(SEPARATORS, key=rate)
@@ -108,7 +114,7 @@ def _check_header(path: Path, names: Sequence[str], found: FoundColumns, notices
             " columns in the first row, such as speaker,text,start,end"
         )
     for name, column in found.near.items():
-        notices.append(f"{path}: the column {name!r} is not read; if you mean {column}, call it so.")
+        notices.append(f"{path}: the column '{quote(name)}' is not read; if you mean {column}, call it so.")
 
 
 def _make_row(path: Path, line: int, cells: list[str], names: Sequence[str], found: FoundColumns) -> Row:

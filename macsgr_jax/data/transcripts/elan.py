@@ -8,6 +8,9 @@ from macsgr_jax.data.transcripts.tiers import LABELS, Span, Tier, make_rows
 from macsgr_jax.errors import InputError
 
 
+MAX_DIGITS = 15  # Of a time in milliseconds.
+
+
 def parse_elan(path: Path, text: str, notices: list[str]) -> list[Row]:
     """Parses an EAF document.
 
@@ -60,13 +63,16 @@ def parse_elan(path: Path, text: str, notices: list[str]) -> list[Row]:
 
 
 def _read_time(milliseconds: str | None) -> float | None:
-    return int(milliseconds) / 1000 if milliseconds and milliseconds.isdecimal() else None
+    known = milliseconds is not None and milliseconds.isdecimal() and len(milliseconds) <= MAX_DIGITS
+    return int(milliseconds or 0) / 1000 if known else None
 
 
 def _find_span(annotation: str, spans: dict[str, Span], parents: dict[str, str]) -> Span:
     """Returns the times of an annotation, or of the one that it refers to."""
-    seen: set[str] = set()
+    seen: dict[str, None] = {}
     while annotation not in spans and annotation in parents and annotation not in seen:
-        seen.add(annotation)
+        seen[annotation] = None
         annotation = parents[annotation]
-    return spans.get(annotation, Span(None, None, ""))
+    found = spans.get(annotation, Span(None, None, ""))
+    spans.update(dict.fromkeys(seen, found))  # So that a long chain is followed once.
+    return found

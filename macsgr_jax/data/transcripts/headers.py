@@ -29,6 +29,8 @@ SYNONYMS = {
     ),
     DURATION: ("duration", "dur", "length"),
 }
+# Columns that are compared with the known names, and their letters: the comparison takes long.
+MAX_COMPARED, MAX_MISSPELLED = 200, 40
 TIMES = ("start", "end", DURATION)
 # A scene has a number of its own in each episode, and an episode in each season.
 SCENES, AROUND_SCENES = ("scene", "sceneid"), ("season", "episode")
@@ -92,8 +94,9 @@ def find_columns(names: Sequence[str]) -> FoundColumns:
         if len(synonym) > 3
     }
     near = {}
-    for position, name in enumerate(plain):
-        match = difflib.get_close_matches(name, missing, n=1, cutoff=0.8) if position not in used else []
+    for position, name in enumerate(plain[:MAX_COMPARED]):
+        short = position not in used and len(name) <= MAX_MISSPELLED
+        match = difflib.get_close_matches(name, missing, n=1, cutoff=0.8) if short else []
         if match:
             near[names[position].strip()] = missing[match[0]]
     return FoundColumns(positions, duration, dialogue, frozenset(milliseconds), repeated, near)

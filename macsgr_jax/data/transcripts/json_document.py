@@ -7,7 +7,7 @@ from typing import Any
 
 from macsgr_jax.data.transcripts.json_lines import parse_json_lines, read_object
 from macsgr_jax.data.transcripts.row import Row
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
 
 # Keys under which programs list utterances, in the order in which they are looked for.
 LISTS = ("segments", "utterances", "chunks", "transcription", "turns", "dialogue", "conversation", "messages", "data")
@@ -35,7 +35,7 @@ def parse_json(path: Path, text: str, notices: list[str]) -> list[Row]:
             return parse_json_lines(path, text, notices)
         if not text.strip():
             return []
-        raise InputError(f"{path} is not JSON ({error}): write a list of objects, one per utterance") from None
+        raise InputError(f"{path} is not JSON ({quote(error)}): write a list of objects, one per utterance") from None
     return [
         read_object(_flatten(values), f"{path}: row {number}")
         for number, values in enumerate(_find_utterances(path, content), 1)
@@ -73,7 +73,8 @@ def _flatten(values: Any) -> Any:
         values = values | {"start_ms": offsets["from"], "end_ms": offsets["to"]}
     words = values.get("words")
     if not values.get("speaker") and isinstance(words, list):
-        speakers = Counter(word["speaker"] for word in words if isinstance(word, dict) and word.get("speaker"))
+        named = [word.get("speaker") for word in words if isinstance(word, dict)]
+        speakers = Counter(speaker for speaker in named if speaker and isinstance(speaker, str))
         if speakers:
             values = values | {"speaker": speakers.most_common(1)[0][0]}
     return values

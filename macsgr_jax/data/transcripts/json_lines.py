@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from macsgr_jax.data.transcripts.row import Row, make_named_row
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
 
 EXAMPLE = '{"speaker": "A", "text": "Yes."}'
 
@@ -45,7 +45,7 @@ def parse_json_row(line: str, where: str) -> Row:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not JSON ({error}): write one object per line") from None
+        raise InputError(f"{where} is not JSON ({quote(error)}): write one object per line") from None
     return read_object(values, where)
 
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from macsgr_jax.data.transcripts.headers import COLUMNS, find_columns
 from macsgr_jax.data.transcripts.times import parse_seconds, write_seconds
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
+from macsgr_jax.limits import MAX_NAME, MAX_TEXT, allow
 
 
 class Row(NamedTuple):
@@ -54,7 +55,8 @@ def make_named_row(values: Mapping[str, Any], where: str) -> Row:
     found = find_columns(names)
     chosen = {column: values[names[position]] for column, position in found.positions.items()}
     if len(found.dialogue) > 1:
-        chosen["dialogue"] = "_".join(str(values[names[position]]) for position in found.dialogue)
+        parts = [_as_text(values[names[position]], "dialogue", where) for position in found.dialogue]
+        chosen["dialogue"] = "_".join(parts)
     row = make_row(chosen, where)
     return scale_times(row, found.milliseconds, values[names[found.duration]] if found.duration is not None else None)
 
@@ -75,7 +77,8 @@ def scale_times(row: Row, milliseconds: frozenset[str], duration: Any = None) ->
         if name in milliseconds:
             values[name] = _divide(values[name])
     if duration is not None and not values["end"]:
-        length = _divide(str(duration)) if "duration" in milliseconds else str(duration)
+        length = _as_text(duration, "duration", row.where)
+        length = _divide(length) if "duration" in milliseconds else length
         try:
             start, seconds = parse_seconds(values["start"]), parse_seconds(length)
         except ValueError:
@@ -96,8 +99,12 @@ def _as_text(value: Any, name: str, where: str) -> str:
     if value is None or value != value:  # NaN, as pandas writes what is missing.
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise InputError(f"{where}: its {name} is {json.dumps(value)[:60]}: give text or a number")
-    text = str(value).strip()
+        raise InputError(f"{where}: its {name} is {quote(json.dumps(value, default=str), 60)}: give text or a number")
+    try:
+        text = str(value).strip()
+    except ValueError:  # A number of thousands of digits.
+        raise InputError(f"{where}: its {name} is a number of too many digits: give text or a number") from None
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise InputError(f"{where}: its {name} holds half of a letter (a lone surrogate): write it as UTF-8")
+    allow(len(text), MAX_TEXT if name == "text" else MAX_NAME, f"{where}: its {name} has {len(text)} characters")
     return text

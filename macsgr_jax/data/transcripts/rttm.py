@@ -6,9 +6,11 @@ from pathlib import Path
 from macsgr_jax.data.transcripts.row import Row, make_row
 from macsgr_jax.data.transcripts.times import parse_seconds, write_seconds
 from macsgr_jax.errors import InputError
+from macsgr_jax.limits import MAX_PAIRS, allow
 
 SEGMENT = "SPEAKER"
 MIN_FIELDS = 8
+MAX_SECONDS = 1e9
 
 
 def parse_rttm(path: Path, text: str, notices: list[str]) -> list[Row]:
@@ -34,6 +36,8 @@ def parse_rttm(path: Path, text: str, notices: list[str]) -> list[Row]:
             if len(fields) < MIN_FIELDS:
                 raise ValueError(f"it has {len(fields)} fields")
             start, length = float(fields[3]), float(fields[4])
+            if not (abs(start) < MAX_SECONDS and abs(length) < MAX_SECONDS):
+                raise ValueError("a time is out of range")
         except ValueError as error:
             example = f"{SEGMENT} talk 1 0.00 2.10 <NA> <NA> Ann <NA> <NA>"
             raise InputError(f"{path}: row {number} is not RTTM ({error}): write it as {example}") from None
@@ -68,6 +72,8 @@ def add_speakers(path: Path, rows: Sequence[Row], segments: Sequence[Row], notic
         The rows with speakers, and with times where they had none.
     """
     if all(row.values["start"] and row.values["end"] for row in rows):
+        pairs = len(rows) * len(segments)
+        allow(pairs, MAX_PAIRS, f"{path}: {len(segments)} segments and {len(rows)} utterances make {pairs} pairs")
         return [row._replace(values=row.values | {"speaker": _find_speaker(row, segments)}) for row in rows]
     if len(rows) != len(segments):
         notices.append(f"{path} has {len(segments)} segments for {len(rows)} texts without times, and is not used.")

@@ -35,7 +35,9 @@ def parse_textgrid(path: Path, text: str, notices: list[str]) -> list[Row]:
     tokens = _list_tokens(text)
     try:
         return make_rows(path, list(_read_tiers(tokens)), notices)
-    except (StopIteration, ValueError, RuntimeError):
+    except InputError:
+        raise
+    except (StopIteration, ValueError, RuntimeError, OverflowError):
         raise InputError(
             f"{path} is not a whole TextGrid: save it in Praat as a text file or a short text file again"
         ) from None
@@ -59,7 +61,7 @@ def _read_tiers(tokens: Iterator[str]) -> Iterator[Tier]:
             raise ValueError(f"a tier is a {kind}")
         float(next(tokens)), float(next(tokens))
         spans = []
-        for _ in range(int(next(tokens))):
+        for _ in range(int(next(tokens))):  # The tokens end where fewer are there.
             start = float(next(tokens))
             end = float(next(tokens)) if kind == INTERVALS else None
             spans.append(Span(start, end, _read_string(tokens)))

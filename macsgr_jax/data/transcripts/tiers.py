@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from macsgr_jax.data.transcripts.row import Row, make_row
 from macsgr_jax.data.transcripts.times import write_seconds
+from macsgr_jax.limits import MAX_PAIRS, allow
 
 LABELS = re.compile(r"(?:(.*?)[\W_]*)?(?:emotions?|labels?|affect)(?:[\W_]*(.*))?", re.IGNORECASE)
 # Tiers of a forced alignment, which repeat what the tier of sentences says.
@@ -61,6 +62,8 @@ def make_rows(path: Path, tiers: Sequence[Tier], notices: list[str]) -> list[Row
     if aligned:
         names = ", ".join(tier.name for tier in aligned)
         notices.append(f"{path}: tiers of words or sounds are not read: {names}.")
+    pairs = sum(len(tier.spans) for tier in spoken) * sum(len(tier.spans) for tier in labels)
+    allow(pairs, MAX_PAIRS, f"{path}: utterances and labels make {pairs} pairs")
     found = [
         (span, tier.speaker, _find_label(tier, span, labels))
         for tier in spoken

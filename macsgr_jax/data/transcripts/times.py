@@ -6,6 +6,7 @@ import re
 CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d*)?)")
 UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "seconds": 1.0}
 PLAIN = re.compile(r"([-+]?\d*[.,]?\d+(?:[eE][-+]?\d+)?|\d+[.,])\s*(ms|s|sec|seconds)?")
+MAX_LETTERS = 40
 MISSING = frozenset({"", "nan", "none", "null", "na", "n/a", "-", "<na>"})
 
 
@@ -24,6 +25,8 @@ def parse_seconds(text: str) -> float | None:
     text = text.strip()
     if text.lower() in MISSING:
         return None
+    if len(text) > MAX_LETTERS:
+        raise ValueError(f"{text[:MAX_LETTERS]!r}... is no time")
     clock = CLOCK.fullmatch(text)
     if clock is not None:
         hours, minutes, rest = int(clock[1] or 0), int(clock[2]), float(clock[3].replace(",", "."))
