@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from flax.traverse_util import flatten_dict
 
 from macsgr_jax.config import Config
