@@ -199,7 +199,7 @@ def follow(command: Predict, model: "Model", channels: str | dict[str, int]) -> 
     from macsgr_jax.runs.predict import predict_stream
 
     lines = iter(sys.stdin.buffer.readline, b"")
-    options = (command.recording, channels, command.strict, _print_notice, command.allow_outside, command.state)
+    options = (command.recording, channels, command.strict, _print_notice, command.state, command.allow_outside)
     for record in predict_stream(model, lines, *options):
         print(json.dumps(record, ensure_ascii=False, allow_nan=False), flush=True)
 

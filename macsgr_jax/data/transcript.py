@@ -102,12 +102,12 @@ class Transcript:
     Args:
         recording: the recording of the whole conversation, if there is one.
         folder: the folder to which paths of clips are relative.
-        allow_outside: whether clips may lie outside of it.
         earlier: the ids of utterances that were read before, in another call.
+        allow_outside: whether clips may lie outside of the folder.
     """
 
     def __init__(
-        self, recording: Path | None, folder: Path, allow_outside: bool = False, earlier: Sequence[str] = ()
+        self, recording: Path | None, folder: Path, earlier: Sequence[str] = (), allow_outside: bool = False
     ) -> None:
         self._recording = recording
         self._folder = _ClipFolder(folder, allow_outside)
@@ -138,22 +138,13 @@ class Transcript:
         return utterance
 
 
-def make_conversation(
-    name: str,
-    rows: Sequence[Row],
-    recording: Path | None = None,
-    folder: Path = Path(),
-    *,
-    repairs: Repairs,
-    allow_outside: bool = False,
-) -> Dialogue:
-    """Makes a conversation of its rows.
+def make_conversation(name: str, rows: Sequence[Row], recording: Path | None, repairs: Repairs) -> Dialogue:
+    """Makes a conversation of its rows, whose clips may lie anywhere.
 
     Args:
         name: the name of the conversation.
         rows: at least one row, of `transcripts.row.make_row`.
         recording: the recording of the whole conversation, if there is one.
-        folder: the folder to which paths of clips are relative.
         repairs: gets what was repaired.
         allow_outside: whether clips may lie outside the folder.
 
@@ -163,7 +154,8 @@ def make_conversation(
     Raises:
         InputError: a row cannot be used.
     """
-    return Dialogue(name, _read_utterances(rows, recording, _ClipFolder(folder, allow_outside), repairs))
+    clips = _ClipFolder(Path(), allow_outside=True)
+    return Dialogue(name=name, utterances=_read_utterances(rows, recording, clips, repairs))
 
 
 def to_corpus(conversations: Sequence[Dialogue], label_names: Sequence[str], name: str = "") -> Corpus:

@@ -116,8 +116,7 @@ def _score(utterances: Sequence[Mapping[str, Any]], num_classes: int) -> dict[st
 
 def _read_lines(path: Path) -> list[bytes]:
     """Returns the lines of a file, those of a document as if it had been written as JSON Lines."""
-    content = read_file(path, MAX_TABLE_BYTES, "give a JSON Lines file of predictions")
-    content = content.removeprefix(b"\xef\xbb\xbf")
+    content = read_file(path, MAX_TABLE_BYTES, "give a JSON Lines file of predictions").removeprefix(b"\xef\xbb\xbf")
     if path.suffix.lower() != DOCUMENT:
         return content.split(b"\n")
     try:
