@@ -15,12 +15,13 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, BinaryIO
-
-import numpy as np
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from macsgr_jax.errors import InputError, quote
 from macsgr_jax.limits import MAX_ARRAY_BYTES, MAX_ARRAYS, MAX_JSON_BYTES, allow
+
+if TYPE_CHECKING:
+    import numpy as np
 
 try:
     import fcntl
@@ -161,7 +162,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number in JSON")
 
 
-def read_npz(path: Path, advice: str = CHECK) -> dict[str, np.ndarray]:
+def read_npz(path: Path, advice: str = CHECK) -> dict[str, "np.ndarray"]:
     """Reads all arrays of an .npz file, none of which holds Python objects; see `unpack_npz`.
 
     Args:
@@ -181,7 +182,7 @@ def read_npz(path: Path, advice: str = CHECK) -> dict[str, np.ndarray]:
             raise InputError(f"{path} is damaged ({quote(error) or type(error).__name__}): {advice}") from None
 
 
-def unpack_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
+def unpack_npz(file: IO[bytes]) -> dict[str, "np.ndarray"]:
     """Reads all arrays of an open .npz file; what each claims to hold is compared with what is there before.
 
     Args:
@@ -195,6 +196,8 @@ def unpack_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
         ValueError: an array holds Python objects, is there twice, or contradicts itself; `zipfile` and `zlib` raise
             more types over damaged bytes.
     """
+    import numpy as np  # Here, since the help of the commands needs files and no arrays.
+
     arrays: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(file) as archive:
         members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
@@ -216,6 +219,8 @@ def unpack_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
 
 def _check_array_size(content: IO[bytes], size: int, name: str) -> None:
     """Raises ValueError where an array claims another size than it has, before anything of that size is allocated."""
+    import numpy as np
+
     version = np.lib.format.read_magic(content)  # type: ignore[arg-type]
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(content)  # type: ignore[arg-type]
@@ -407,14 +412,18 @@ def replace_not_finite(values: Any) -> Any:
     return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
-def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_npz(path: Path, arrays: Mapping[str, "np.ndarray"]) -> None:
     """Writes arrays to a compressed, pickle-free .npz; their names may be any."""
+    import numpy as np
+
     with (
         write_atomically(path) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive,
     ):
         for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy")  # Its date is always the same, so that equal arrays are equal files.
+            member = zipfile.ZipInfo(
+                f"{name}.npy"
+            )  # Its date is always the same, so that equal arrays are equal files.
             member.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(member, "w", force_zip64=True) as content:
                 np.lib.format.write_array(content, np.asanyarray(array), allow_pickle=False)

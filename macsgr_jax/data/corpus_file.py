@@ -2,9 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -319,33 +318,35 @@ def _read_extractors(table: _Table, features: dict[str, np.ndarray]) -> dict[str
     return found
 
 
-def save_corpus(
-    corpus: Corpus, path: str | os.PathLike[str], extra_arrays: Mapping[str, np.ndarray] = MappingProxyType({})
-) -> None:
+def save_corpus(corpus: Corpus, path: str | os.PathLike[str], /, **extra_arrays: np.ndarray) -> None:
     """Writes a corpus so that `load_corpus` returns it again; notices and sha256 are not written.
 
     Args:
         corpus: the corpus to write.
         path: the .npz file, replaced in one step if it is there.
-        extra_arrays: name -> further array, which `load_corpus` does not read.
+        **extra_arrays: further arrays, of any names, which `load_corpus` does not read.
 
     Raises:
         InputError: the file cannot be written.
     """
     texts = {} if corpus.texts is None else _pack_texts(corpus.texts)
     extra = {name: array for name, array in extra_arrays.items() if name not in ("text", TEXT_BYTES, TEXT_ENDS)}
-    arrays: dict[str, Any] = extra | texts | {
-        "name": np.array(corpus.name),
-        "label": corpus.labels,
-        "label_names": np.array(corpus.label_names),
-        "speaker": corpus.speakers,
-        "speaker_names": np.array(corpus.speaker_names),
-        "offsets": corpus.offsets,
-        "dialogue_names": np.array(corpus.dialogue_names),
-        "split": np.repeat(corpus.split, corpus.lengths),
-        "split_names": np.array(SPLITS),
-        "utt_id": np.array(corpus.utterance_ids),
-    }
+    arrays: dict[str, Any] = (
+        extra
+        | texts
+        | {
+            "name": np.array(corpus.name),
+            "label": corpus.labels,
+            "label_names": np.array(corpus.label_names),
+            "speaker": corpus.speakers,
+            "speaker_names": np.array(corpus.speaker_names),
+            "offsets": corpus.offsets,
+            "dialogue_names": np.array(corpus.dialogue_names),
+            "split": np.repeat(corpus.split, corpus.lengths),
+            "split_names": np.array(SPLITS),
+            "utt_id": np.array(corpus.utterance_ids),
+        }
+    )
     for name, values in corpus.features.items():
         arrays[name], arrays[f"{name}_mask"] = values, corpus.measured[name]
     write_npz(Path(path), arrays | extractor.to_arrays(corpus.extractors))

@@ -106,8 +106,8 @@ def check_sentence_model(wanted: str, given: str) -> None:
     """
     if not given and (wanted != DEFAULT_MODEL or exists(Path(wanted))):
         raise InputError(
-            f"the features text_sentence were made by the sentence model {quote(wanted)}, and a file does not decide what"
-            " is loaded: name it with --sentence-model, or the folder where it is"
+            f"the features text_sentence were made by the sentence model {quote(wanted)}, and a file does not decide"
+            " what is loaded: name it with --sentence-model, or the folder where it is"
         )
 
 
@@ -195,4 +195,6 @@ def _check_folder(folder: Path) -> None:
     for module in listed if isinstance(listed, list) else [None]:
         kind = module.get("type") if isinstance(module, dict) else None
         if not isinstance(kind, str) or not kind.startswith("sentence_transformers."):
-            raise InputError(f"{modules} names {quote(kind)}, which is no part of sentence-transformers: use another model")
+            raise InputError(
+                f"{modules} names {quote(kind)}, which is no part of sentence-transformers: use another model"
+            )

@@ -61,7 +61,9 @@ def open_checkpoints(run: Path, network: str = "full") -> Checkpoints:
         InputError: it is no such folder, is damaged or of another version, or holds no weights.
     """
     folder = run / "checkpoints" / network
-    there = sorted(path.name for path in list_folder(folder.parent) if path.is_dir()) if is_folder(folder.parent) else []
+    there = (
+        sorted(path.name for path in list_folder(folder.parent) if path.is_dir()) if is_folder(folder.parent) else []
+    )
     if not there:
         raise InputError(f"{run} is not the folder of a run: give what was --out of `macsgr train`")
     if network not in there:

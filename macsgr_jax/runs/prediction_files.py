@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_atomically, write_text
+from macsgr_jax.files import escape_formula, write_atomically, write_text
 
 JSON_LINES, TABLE, PARQUET = ".jsonl", ".csv", ".parquet"
 PLAIN = ("conversation", "utterance", "speaker", "text", "start", "end", "emotion", "uncertainty")
@@ -76,9 +76,13 @@ def format_table(records: Sequence[dict[str, Any]]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*head, "label"])
     for record in records:
-        plain = ["" if record[name] is None else record[name] for name in PLAIN]
+        plain = ["" if record[name] is None else _as_cell(record[name]) for name in PLAIN]
         probabilities = [record["probabilities"][emotion] for emotion in emotions]
         weights = [record["weights"][modality] for modality in modalities]
         available = [int(record["available"][modality]) for modality in modalities]
-        writer.writerow([*plain, *probabilities, *weights, *available, record.get("label", "")])
+        writer.writerow([*plain, *probabilities, *weights, *available, _as_cell(record.get("label", ""))])
     return file.getvalue()
+
+
+def _as_cell(value: Any) -> Any:
+    return escape_formula(value) if isinstance(value, str) else value

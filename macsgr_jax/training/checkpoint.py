@@ -324,4 +324,3 @@ def load_extractors(folder: Path) -> dict[str, Extractor]:
         return extractor.from_arrays(arrays)
     except InputError as error:
         raise InputError(f"{path} is damaged ({error}): train again") from None
-

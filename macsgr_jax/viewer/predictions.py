@@ -108,7 +108,22 @@ def read_predictions(path: Path) -> dict[str, list[PredictionRecord]]:
     Raises:
         InputError: the file or a line cannot be read, or lines contradict each other.
     """
-    content = read_file(path, MAX_TABLE_BYTES, "give a JSON Lines file of predictions")
+    return parse_predictions(read_file(path, MAX_TABLE_BYTES, "give a JSON Lines file of predictions"), path)
+
+
+def parse_predictions(content: bytes, path: Path) -> dict[str, list[PredictionRecord]]:
+    """Parses and checks predictions.
+
+    Args:
+        content: JSON Lines, each line with the keys of `PredictionRecord`.
+        path: the file that they are from or for, for messages.
+
+    Returns:
+        The name of each conversation -> its utterances; both in the order of the lines.
+
+    Raises:
+        InputError: a line cannot be understood, or lines contradict each other.
+    """
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     conversations: dict[str, list[PredictionRecord]] = {}
     numbers: dict[tuple[str, str], int] = {}
@@ -183,7 +198,7 @@ def _parse(line: bytes, where: str) -> PredictionRecord:
         first = error.errors(include_url=False)[0]
         if first["type"] == "json_invalid":
             raise InputError(f"{where} is not JSON ({first['ctx']['error']}): make the file again") from None
-        key = ".".join(str(part) for part in first["loc"]) or "the line"
+        key = ".".join(quote(part) for part in first["loc"]) or "the line"
         problem = "is missing" if first["type"] == "missing" else f"does not fit: {first['msg'].lower()}"
         raise InputError(f"{where}: {key} {problem}") from None
 
@@ -197,9 +212,8 @@ def _check(record: PredictionRecord, emotions: list[str], where: str) -> None:
         raise InputError(f"{where}: probabilities sum to {total:.3f} instead of 1")
     for key, emotion in (("emotion", record.emotion), ("label", record.label)):
         if emotion is not None and emotion not in emotions:
-            raise InputError(
-                f"{where}: {key} is '{quote(emotion)}', which has no probability: name one of {quote(', '.join(emotions), 1000)}"
-            )
+            names = quote(", ".join(emotions), 1000)
+            raise InputError(f"{where}: {key} is '{quote(emotion)}', which has no probability: name one of {names}")
     unknown = sorted(set(record.weights) - set(record.available))
     weightless = sorted(name for name, there in record.available.items() if there and name not in record.weights)
     if unknown:
@@ -221,4 +235,6 @@ def _check_links(
                 if wrong:
                     problem = "twice" if (name, wrong[0]) in numbers else "which the conversation does not have"
                     where = f"{path}, line {numbers[name, turn.utterance]}"
-                    raise InputError(f"{where}: {key} name utterance '{quote(wrong[0])}', {problem}: make the file again")
+                    raise InputError(
+                        f"{where}: {key} name utterance '{quote(wrong[0])}', {problem}: make the file again"
+                    )

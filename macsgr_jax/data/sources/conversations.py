@@ -13,9 +13,7 @@ from macsgr_jax.errors import InputError
 from macsgr_jax.files import is_folder
 
 
-def read_labelled_conversations(
-    folder: Path, strict: bool = False, allow_outside: bool = False
-) -> ImportedCorpus:
+def read_labelled_conversations(folder: Path, strict: bool = False, allow_outside: bool = False) -> ImportedCorpus:
     """Reads one folder of transcripts per split.
 
     Args:

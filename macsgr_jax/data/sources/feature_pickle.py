@@ -169,7 +169,8 @@ def _make_part(
     for key, length in lengths.items():
         if length != len(labels):
             raise InputError(
-                f"{path}: dialogue {quote(name)} has {len(labels)} labels and {length} {key}: the file contradicts itself"
+                f"{path}: dialogue {quote(name)} has {len(labels)} labels and {length} {key}: the file contradicts"
+                " itself"
             )
     for key, values in arrays.items():
         if values.ndim != 2:
@@ -279,8 +280,9 @@ def _assemble(path: Path, parts: list[_Part], label_names: Sequence[str], thresh
             wanted = first.features[name].shape[1] if name in first.features else None
             if widths.get(name) != wanted:
                 raise InputError(
-                    f"{path}: {name} of dialogue {quote(part.dialogue.name)} has {_count_columns(widths.get(name))}, and"
-                    f" of dialogue {quote(first.dialogue.name)} {_count_columns(wanted)}: the file contradicts itself"
+                    f"{path}: {name} of dialogue {quote(part.dialogue.name)} has {_count_columns(widths.get(name))},"
+                    f" and of dialogue {quote(first.dialogue.name)} {_count_columns(wanted)}: the file contradicts"
+                    " itself"
                 )
     features = {name: np.concatenate([part.features[name] for part in parts]) for name in first.features}
     return Corpus.from_dialogues(
@@ -315,7 +317,9 @@ def _name_labels(
         if any(label.isdecimal() for label in labels):
             raise InputError(f"{path} has both names and numbers as labels: write all of them as names, or as numbers")
         if label_names and not labels <= set(label_names):
-            raise InputError(f"{path} has the label {quote(repr(min(labels - set(label_names))))}, which --labels does not name")
+            raise InputError(
+                f"{path} has the label {quote(repr(min(labels - set(label_names))))}, which --labels does not name"
+            )
         return {label: label for label in label_names or sorted(labels)}, []
     numbers = sorted(map(int, labels))
     names, notices = tuple(label_names), []
