@@ -18,7 +18,7 @@ from macsgr_jax.limits import MAX_EPOCHS, MAX_SEED
 Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
 ClosedFraction = Annotated[float, pydantic.Field(ge=0, le=1)]
 # Within what float32 holds, and sizes within what a machine does: a setting may come from a file.
-PositiveFloat = Annotated[float, pydantic.Field(gt=0, ge=1e-30, le=1e30, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, pydantic.Field(gt=0, le=1e30, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, pydantic.Field(ge=0, le=1e30, allow_inf_nan=False)]
 AnyFloat = Annotated[float, pydantic.Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
 Size = Annotated[int, pydantic.Field(gt=0, le=100_000)]

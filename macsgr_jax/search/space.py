@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from macsgr_jax.config import Config
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
 from macsgr_jax.limits import MAX_POINTS, MAX_SEED, check_option
 from macsgr_jax.overrides import override, setting_names
 
@@ -121,10 +121,10 @@ def _list_values(option: str, name: str, text: str) -> list[str]:
     first, last, step = numbers
     if step <= 0 or last < first:
         raise InputError(f"{option}: FIRST:LAST:STEP needs LAST not below FIRST and a STEP above 0")
-    count = (last - first) / step  # Counted before any of them is made.
-    if count >= MAX_POINTS:
-        raise InputError(f"{option}: {count:.0f} values are too many, {MAX_POINTS} at most")
-    return [str(first + step * index) for index in range(int(count) + 1)]
+    count = int((last - first) / step) + 1  # Before any of them is made.
+    if count > MAX_POINTS:
+        raise InputError(f"{option}: {quote(count)} points are too many, {MAX_POINTS} at most")
+    return [str(first + step * index) for index in range(count)]
 
 
 def _read_numbers(option: str, text: str, form: str, count: int) -> list[Decimal]:
