@@ -4,6 +4,7 @@ What is written stands under a temporary name beside its own until it is whole, 
 """
 
 import errno
+import io
 import json
 import math
 import os
@@ -15,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 from macsgr_jax.errors import InputError, quote
 from macsgr_jax.limits import MAX_ARRAY_BYTES, MAX_ARRAYS, MAX_JSON_BYTES, allow
@@ -52,7 +53,7 @@ def read_file(path: Path, max_bytes: float, advice: str = CHECK) -> bytes:
 
 
 @contextmanager
-def open_file(path: Path, max_bytes: float = math.inf, advice: str = CHECK) -> Iterator[BinaryIO]:
+def open_file(path: Path, max_bytes: float = math.inf, advice: str = CHECK) -> Iterator[io.BufferedReader]:
     """Opens a regular file, and tells in one sentence whatever fails, also while it is read.
 
     A device or a pipe is refused before anything is read of it: reading could wait for ever, or take all memory.
@@ -221,9 +222,9 @@ def _check_array_size(content: IO[bytes], size: int, name: str) -> None:
     """Raises ValueError where an array claims another size than it has, before anything of that size is allocated."""
     import numpy as np
 
-    version = np.lib.format.read_magic(content)  # type: ignore[arg-type]
+    version = np.lib.format.read_magic(content)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read_header(content)  # type: ignore[arg-type]
+    shape, _, dtype = read_header(content)
     if dtype.hasobject:
         advice = "which are never unpickled; save it as a plain array of numbers or strings"
         raise ValueError(f"the array {quote(name)} {OBJECTS}, {advice}")

@@ -137,8 +137,8 @@ def predict(command: Predict, path: Path, model: "Model", channels: str | dict[s
                 console.print(as_screen_table(*make_table(records)))
     if command.out is not None:
         _write(command.out, found)  # The file comes first: the screen may be closed, or full.
-        for _, records in itertools.groupby(found, lambda record: str(record["conversation"])):
-            console.print(as_screen_table(*make_table(list(records))))
+        for _, group in itertools.groupby(found, lambda record: str(record["conversation"])):
+            console.print(as_screen_table(*make_table(list(group))))
         console.print(f"wrote {command.out}: {count_of(len(found), 'utterance')}", soft_wrap=True)
 
 

@@ -70,7 +70,7 @@ def prepare_streams() -> None:
         stream.flush()
         output = _outputs[name] = _Output(stream.fileno())
         wrapped = io.TextIOWrapper(
-            io.BufferedWriter(output),
+            io.BufferedWriter(output),  # type: ignore[type-var]
             encoding=stream.encoding,
             errors="backslashreplace",
             line_buffering=name == "stderr" or output.isatty(),

@@ -250,7 +250,7 @@ class _Unpickler(pickle._Unpickler):
             if called in (set, frozenset):
                 _check_keys(*arguments)
             elif called in (dict, collections.OrderedDict):
-                pairs = list(*arguments)
+                pairs: list[Any] = list(*arguments)
                 if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
                     raise pickle.UnpicklingError("a dictionary is made in an unusual way")
                 _check_keys([key for key, _ in pairs])
