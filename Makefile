@@ -4,12 +4,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SEEDS ?= 2
-EPOCHS ?= 20
+EPOCHS ?= 15
 OUT ?= runs/synthetic
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 UV_VERSION := 0.13.9
 # The extras of setup.cfg that the tests, the linters and the documentation need.
-DEV_EXTRAS := cli text speech cmu export tensorboard paper dev docs
+DEV_EXTRAS := cli text speech cmu export tensorboard serve paper dev docs
 
 .PHONY: train test report check-results lint types docs lock clean
 

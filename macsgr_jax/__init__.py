@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from macsgr_jax.models import Network, build_network
     from macsgr_jax.overrides import override
     from macsgr_jax.presets import PRESETS
+    from macsgr_jax.runs.predictor import EmotionPredictor, Predictions, load_predictor
     from macsgr_jax.training.loop import DivergenceError, Epoch, EpochReport, Runs, train_runs
     from macsgr_jax.training.step import evaluate, gather_batch, init_state, predict, train_epoch, train_step
     from macsgr_jax.types import Batch, Gaussian, NetworkOutput, Utterances
@@ -35,6 +36,7 @@ _MODULES = {
     "macsgr_jax.models": ("Network", "build_network"),
     "macsgr_jax.training.step": ("evaluate", "gather_batch", "init_state", "predict", "train_epoch", "train_step"),
     "macsgr_jax.training.loop": ("DivergenceError", "Epoch", "EpochReport", "Runs", "train_runs"),
+    "macsgr_jax.runs.predictor": ("EmotionPredictor", "Predictions", "load_predictor"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -44,12 +46,14 @@ __all__ = [  # They are found by __getattr__.
     "Config",
     "Corpus",
     "DivergenceError",
+    "EmotionPredictor",
     "Epoch",
     "EpochReport",
     "Gaussian",
     "InputError",
     "Network",
     "NetworkOutput",
+    "Predictions",
     "PreparedCorpus",
     "Runs",
     "Utterances",
@@ -60,6 +64,7 @@ __all__ = [  # They are found by __getattr__.
     "hold_out_validation",
     "init_state",
     "load_corpus",
+    "load_predictor",
     "losses",
     "metrics",
     "override",

@@ -1,8 +1,8 @@
 """Temperature scaling: one temperature for all logits, fitted so that the probabilities are calibrated."""
 
+from collections.abc import Callable
+
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from macsgr_jax.errors import InputError
 
@@ -40,11 +40,48 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     none = np.isneginf(shifted)
     shifted = np.where(none, min(MIN_LOG_PROBABILITY, shifted[~none].min()), shifted)
     of_label = shifted[np.arange(len(shifted)), labels]
+    from scipy.special import logsumexp
 
     def likelihood(log_temperature: float) -> float:
         """Computes the mean negative log-likelihood, which is convex in 1 / T and so has one minimum."""
         temperature = np.exp(log_temperature)
         return float(np.mean(logsumexp(shifted / temperature, axis=1) - of_label / temperature))
+
+    return _minimize(likelihood)
+
+
+def fit_ensemble_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Fits the temperature T of an ensemble, the mean over its networks of softmax(scores / T).
+
+    An average is less certain than its members, so that a temperature fitted for each of them alone is too high.
+
+    Args:
+        scores: f64[S, U, C], finite logits of S networks for utterances that were not trained on.
+        labels: i64[U], the gold classes, 0 to C - 1.
+
+    Returns:
+        T, from 0.01 to 100; 1 where no other temperature is better. For one network it is that of `fit_temperature`.
+
+    Raises:
+        InputError: there is no utterance, or the scores of one are not finite.
+    """
+    scores = np.asarray(scores, np.float64)
+    if not scores.shape[1] or not np.isfinite(scores).all():
+        raise InputError("a temperature is fitted on finite scores of at least one utterance")
+    rows = np.arange(scores.shape[1])
+    from scipy.special import logsumexp
+
+    def likelihood(log_temperature: float) -> float:
+        scaled = scores / np.exp(log_temperature)
+        of_label = scaled[:, rows, labels] - logsumexp(scaled, axis=-1)
+        return float(np.mean(np.log(len(scores)) - logsumexp(of_label, axis=0)))
+
+    return _minimize(likelihood)
+
+
+def _minimize(likelihood: Callable[[float], float]) -> float:
+    """Returns the temperature whose logarithm has the smallest negative log-likelihood; 1 where none is better."""
+    from scipy.optimize import minimize_scalar
 
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
     found = minimize_scalar(likelihood, bounds=bounds, method="bounded", options={"xatol": 1e-6})

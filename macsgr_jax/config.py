@@ -25,6 +25,7 @@ Size = Annotated[int, pydantic.Field(gt=0, le=100_000)]
 Slots = Annotated[int, pydantic.Field(ge=0, le=10_000_000)]
 Reach = Annotated[int, pydantic.Field(ge=0, le=10_000)]
 Epochs = Annotated[int, pydantic.Field(gt=0, le=MAX_EPOCHS)]
+AutomaticEpochs = Annotated[int, pydantic.Field(ge=0, le=MAX_EPOCHS)]
 Seed = Annotated[int, pydantic.Field(ge=0, le=MAX_SEED)]
 Matmul = Literal["float32", "bfloat16"]
 
@@ -81,6 +82,8 @@ class ModelConfig:
         num_prototypes: K, prototypes of the clustering (paper: 500).
         initial_std: standard deviation of the latent Gaussians before training.
         min_std: standard deviations never fall below this.
+        max_std: standard deviations never exceed this; 0 only cuts them at exp(3), and training may collapse
+            (docs/lab_notes.md).
         causal: nothing of the future: forward recurrence, attention to the past, no future edges.
         distribution_input: what the distribution encoder reads: the hidden state, or (literal) its unit vector.
         fusion_input: what the cross-modal attention reads, eqs. 18-20: the weighted features X~, or (literal) X.
@@ -111,6 +114,7 @@ class ModelConfig:
     num_prototypes: Size = 500
     initial_std: PositiveFloat = 0.05
     min_std: PositiveFloat = 1e-4
+    max_std: NonNegativeFloat = 1.0
     causal: bool = False
     distribution_input: Literal["hidden", "embedding"] = "hidden"
     fusion_input: Literal["weighted", "sampled"] = "weighted"
@@ -133,7 +137,11 @@ class ModelConfig:
         return 0 if self.causal else self.window_future
 
     def __post_init__(self) -> None:
-        """Raise InputError where sizes do not divide."""
+        """Raise InputError where sizes do not divide, or bounds exclude each other."""
+        if 0 < self.max_std <= self.initial_std:
+            raise InputError(
+                f"model.max_std = {self.max_std:g} has to be above model.initial_std = {self.initial_std:g}, or 0"
+            )
         for name, size in (("hidden_size", self.hidden_size), ("fused_size", self.fused_size)):
             if size % 2:
                 raise InputError(f"model.{name} = {size} has to be even: it is made of two halves")
@@ -204,7 +212,8 @@ class TrainConfig:
     """Optimisation.
 
     Attributes:
-        epochs: passes over the training split (paper: 150).
+        epochs: passes over the training split (paper: 150); 0 takes as many as the size of the corpus asks for
+            (`training.optimizer.count_epochs`): 60 of a small one, 4 of a large one.
         dialogues_per_step: a step sees this many average dialogues' worth of slots (paper: unsaid).
         learning_rate: the largest learning rate (paper: 1e-4).
         min_learning_rate: where the cosine ends (paper: 1e-8).
@@ -221,7 +230,7 @@ class TrainConfig:
         checkpoint: the weights reported: of the last epoch, or (literal) of the best validation WAF1.
     """
 
-    epochs: Epochs = 60
+    epochs: AutomaticEpochs = 0
     dialogues_per_step: Size = 16
     learning_rate: PositiveFloat = traced(3e-3)
     min_learning_rate: NonNegativeFloat = 1e-8

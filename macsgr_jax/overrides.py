@@ -76,6 +76,9 @@ RENAMED = {
     "train": {"least_learning_rate": "min_learning_rate", "decay": "weight_decay_mode"},
 }
 
+# What a stored configuration without these settings, which earlier versions did not have, was trained with.
+ADDED: dict[str, dict[str, Any]] = {"model": {"max_std": 0.0}}
+
 
 def from_json(values: dict[str, Any]) -> Config:
     """Converts what `to_json` returned, in this version or an earlier one, to a configuration.
@@ -84,7 +87,7 @@ def from_json(values: dict[str, Any]) -> Config:
         InputError: a field is unknown, missing its type, or out of range.
     """
     if isinstance(values, dict) and all(isinstance(section, str) for section in values):
-        values = {section: _rename(section, fields) for section, fields in values.items()}
+        values = {section: _complete(section, fields) for section, fields in values.items()}
     try:
         return pydantic.TypeAdapter(Config).validate_python(values)
     except pydantic.ValidationError as error:
@@ -95,6 +98,11 @@ def from_json(values: dict[str, Any]) -> Config:
         ) from None
 
 
-def _rename(section: str, fields: Any) -> Any:
-    names = RENAMED.get(section, {})
-    return {names.get(name, name): value for name, value in fields.items()} if isinstance(fields, dict) else fields
+def _complete(section: str, fields: Any) -> Any:
+    """Completes a section that an earlier version stored; one that a person wrote may have a few fields alone."""
+    if not isinstance(fields, dict):
+        return fields
+    names, added = RENAMED.get(section, {}), ADDED.get(section, {})
+    renamed = {names.get(name, name): value for name, value in fields.items()}
+    stored = added and {field.name for field in dataclasses.fields(getattr(Config(), section))} - set(added)
+    return {**added, **renamed} if stored and stored <= set(renamed) else renamed

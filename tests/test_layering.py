@@ -23,7 +23,7 @@ LAYERS = (
     ("features", "training"),
     ("inference",),
     ("runs", "viewer"),
-    ("search",),
+    ("search", "serving"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -32,7 +32,8 @@ TRANSFORMATIONS = {"jit", "vmap", "pmap", "shard_map"}
 # Only these transform functions; the training loop is free to.
 TRANSFORMING = {
     "training/step.py": {"jax.jit"},
-    "inference/predictor.py": {"jax.jit"},
+    "inference/predictor.py": {"jax.jit", "jax.vmap"},  # over networks and draws of the latent Gaussians
+    "inference/streaming.py": {"jax.jit"},
     "inference/export.py": {"jax.jit"},  # the argument of `jax.export`
     "models/network.py": {"nn.vmap"},  # one set of weights per modality
     "models/gru.py": {"jax.vmap"},  # one orthogonal matrix per gate, when the weights are initialized

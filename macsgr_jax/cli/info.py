@@ -62,6 +62,8 @@ def show_corpus(console: "Console", described: dict[str, Any]) -> None:
     ]
     console.print(as_screen_table(["split", "dialogues", "utterances", "shortest", "median", "longest"], rows))
     rows = [[emotion, *map(str, counts.values())] for emotion, counts in described["emotions"].items()]
+    if any(size["unlabelled"] for size in splits.values()):
+        rows.append(["without a label", *(str(size["unlabelled"]) for size in splits.values())])
     console.print(as_screen_table(["emotion", *splits], rows))
     rows = [
         [name, str(feature["columns"]), f"{100 * feature['coverage']:.1f} %", _describe_extractor(feature["made_by"])]

@@ -34,7 +34,10 @@ COMMANDS = {
     "sweep": Subcommand("sweep", "Sweep", "train many settings and seeds at once", lists_settings=True),
     "tune": Subcommand("tune", "Tune", "search settings for a corpus, and write a preset", lists_settings=True),
     "predict": Subcommand("predict", "Predict", "predict the emotions of your own conversations"),
+    "serve": Subcommand("serve", "Serve", "open a local page to drop conversations on, with a JSON API"),
     "view": Subcommand("view", "View", "make a page of predictions"),
+    "publish": Subcommand("publish", "Publish", "write a run as one self-contained model with a card"),
+    "models": Subcommand("models", "Models", "list the models that ship with the package"),
     "export": Subcommand("export", "Export", "write a network as StableHLO, to run without this package"),
 }
 COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")

@@ -35,14 +35,18 @@ class Predict:
 
     Attributes:
         conversation: The file or folder; none with --follow.
-        model: The folder of `macsgr train` or `macsgr sweep`.
-        out: File to write: .jsonl, .csv, .html (a page) or .parquet; by default only a table is shown.
+        model: A model that ships (`macsgr models`), a folder of `macsgr train`, `macsgr sweep` or `macsgr publish`, or
+            hf:USER/NAME of the Hugging Face hub; by default meld-text, for English text.
+        out: File to write: .jsonl, .json (with scores and notes), .csv, .html (a page) or .parquet; by default only a
+            table is shown.
         recording: Audio or video of the whole conversation; by default the file of the same name beside it.
         channels: Of recordings with several channels: mix takes their mean; speaker takes the channel where the speaker
             is loudest; auto does so where it is clear for all; or a channel per speaker, such as Ann=left,Bob=right.
         strict: Refuse transcripts with faults, and tell all of them, instead of repairing them.
         allow_outside: Read clips that lie outside the folder of their transcript.
         follow: Predict standard input line by line; needs a network of --preset causal.
+        state: With --follow, a file that keeps the conversation between calls: read if it is there, and written when
+            standard input ends.
         seed: Seed of one network of the run; by default the probabilities of all of them are averaged.
         context: Utterances that a network sees at once: time and memory grow with it, not with the conversation.
         samples: Number of draws of the latent Gaussians, for the uncertainty.
@@ -53,13 +57,14 @@ class Predict:
     """
 
     conversation: tyro.conf.Positional[Path | None] = None
-    model: Annotated[Path, tyro.conf.arg(aliases=["-m"])] = Path("runs/example")
+    model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = ""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     recording: Path | None = None
     channels: str = "auto"
     strict: bool = False
     allow_outside: bool = False
     follow: bool = False
+    state: Path | None = None
     seed: int | None = None
     context: int = 512
     samples: int = 16
@@ -79,12 +84,18 @@ def main(command: Predict) -> None:
         raise InputError("give one of them: a conversation, or --follow to read it from standard input")
     if command.out is not None and command.follow:
         raise InputError("--out is not for --follow, which prints its predictions: send them to a file with >")
+    if command.state is not None and not command.follow:
+        raise InputError("--state is for --follow: a conversation in a file is predicted as a whole")
     channels = parse_channels(command.channels)
     if command.out is not None:
         _check_output(command, command.out)
     from macsgr_jax.runs.load import load_model
+    from macsgr_jax.runs.models import choose_default, find_model
 
-    model = load_model(command.model, command.context, command.samples, command.seed, command.sentence_model)
+    name = command.model or choose_default(command.follow)
+    if not command.model:
+        _print_notice(f"no --model is given: {name} is used, for English text (macsgr models {name} describes it)")
+    model = load_model(find_model(name), command.context, command.samples, command.seed, command.sentence_model)
     for notice in model.notices:
         _print_notice(notice)
     if command.conversation is None:
@@ -98,12 +109,14 @@ def predict(command: Predict, path: Path, model: "Model", channels: str | dict[s
     from rich.progress import Progress
 
     from macsgr_jax.data.transcript import read_conversations
-    from macsgr_jax.runs.predict import predict_conversations
+    from macsgr_jax.runs.predict import predict_conversations, score_records
     from macsgr_jax.runs.tables import as_screen_table, count_of
 
     console = make_console()
+    told = list(model.notices)
 
     def print_notice(notice: str) -> None:
+        told.append(notice)
         console.print(f"note: {notice}", soft_wrap=True)
 
     conversations = read_conversations(
@@ -135,10 +148,16 @@ def predict(command: Predict, path: Path, model: "Model", channels: str | dict[s
             found += records
             if command.out is None:
                 console.print(as_screen_table(*make_table(records)))
+    scores = score_records(model.label_names, found)
     if command.out is not None:
-        _write(command.out, found)  # The file comes first: the screen may be closed, or full.
+        # The file comes first: the screen may be closed, or full.
+        _write(command.out, found, model.run.name, scores, told)
         for _, group in itertools.groupby(found, lambda record: str(record["conversation"])):
             console.print(as_screen_table(*make_table(list(group))))
+    if scores is not None:
+        for line in describe_scores(scores):
+            console.print(line)
+    if command.out is not None:
         console.print(f"wrote {command.out}: {count_of(len(found), 'utterance')}", soft_wrap=True)
 
 
@@ -156,17 +175,36 @@ def _check_output(command: Predict, out: Path) -> None:
         raise InputError(f"{out} would be read as a conversation of {folder} the next time: write it elsewhere")
 
 
-def _write(out: Path, records: list[dict[str, Any]]) -> None:
-    from macsgr_jax.runs.prediction_files import format_json_lines, write_predictions
+def _write(
+    out: Path, records: list[dict[str, Any]], model: str, scores: dict[str, Any] | None, notices: list[str]
+) -> None:
+    from macsgr_jax.files import write_text
+    from macsgr_jax.inference.records import PredictionRecord, group_records
+    from macsgr_jax.runs.prediction_files import write_predictions
+    from macsgr_jax.viewer import render_page
+    from macsgr_jax.viewer.predictions import arrange
 
     if out.suffix.lower() != PAGE:
-        write_predictions(out, records)
-        return
-    from macsgr_jax.files import write_text
-    from macsgr_jax.viewer import render_page
-    from macsgr_jax.viewer.predictions import arrange, parse_predictions
+        write_predictions(out, records, model, scores, notices)
+    else:
+        write_text(out, render_page(arrange(group_records([PredictionRecord.from_dict(one) for one in records]))))
 
-    write_text(out, render_page(arrange(parse_predictions(format_json_lines(records).encode("utf-8"), out))))
+
+def describe_scores(scores: dict[str, Any]) -> list[Any]:
+    """Returns what is printed of the scores of labelled utterances: a sentence, and tables by emotion and of errors."""
+    from macsgr_jax.runs.tables import as_screen_table
+
+    percent = {name: f"{100 * scores[name]:.1f} %" for name in ("waf1", "waa", "macro_f1")}
+    sentence = (
+        f"{scores['utterances']} labelled: WAF1 {percent['waf1']}, accuracy {percent['waa']}, macro-F1"
+        f" {percent['macro_f1']}"
+    )
+    rows = []
+    for label, counts in zip(scores["labels"], scores["confusion"], strict=True):
+        values = scores["classes"][label]
+        if sum(counts):
+            rows.append([label, f"{100 * values['recall']:.0f} %", f"{100 * values['f1']:.0f} %", *map(str, counts)])
+    return [sentence, as_screen_table(["label", "recall", "F1", *scores["labels"]], rows)]
 
 
 def follow(command: Predict, model: "Model", channels: str | dict[str, int]) -> None:
@@ -176,9 +214,8 @@ def follow(command: Predict, model: "Model", channels: str | dict[str, int]) -> 
     if sys.stdin is None:
         raise InputError("--follow reads standard input, which is closed: give it the conversation")
     lines = iter(sys.stdin.buffer.readline, b"")
-    for record in predict_stream(
-        model, lines, command.recording, channels, command.strict, _print_notice, command.allow_outside
-    ):
+    options = (command.recording, channels, command.strict, _print_notice, command.allow_outside, command.state)
+    for record in predict_stream(model, lines, *options):
         print(json.dumps(record, ensure_ascii=False, allow_nan=False), flush=True)
         if is_output_lost():  # Nobody reads the predictions any more.
             return

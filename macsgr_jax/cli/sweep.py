@@ -89,7 +89,7 @@ def show_points(console: "Console", results: dict[str, Any], out: Path) -> None:
     shown = dict.fromkeys([score, "waf1", "waa"])
     rows = [
         [str(point["rank"]), *point["setting"].values()]
-        + [show_score(name, point["validation"][name]) for name in shown]
+        + [show_score(name, point["validation"][name], "diverged") for name in shown]
         for point in ranked
     ]
     console.print(as_screen_table(["rank", *axes, *(f"validation {HEADS[name]}" for name in shown)], rows))

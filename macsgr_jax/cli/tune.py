@@ -96,7 +96,7 @@ def show_rounds(console: "Console", results: dict[str, Any], corpus: str, out: P
             "preset" if number == 0 else f"draw {number}",
             *point["setting"].values(),
             str(point["epochs"]),
-            show_score(score, point["validation"][score]) + (", collapsed" if point["collapsed"] else ""),
+            show_score(score, point["validation"][score], "diverged") + (", collapsed" if point["collapsed"] else ""),
         ]
         for number, point in shown.items()
     ]

@@ -103,12 +103,15 @@ class Transcript:
         recording: the recording of the whole conversation, if there is one.
         folder: the folder to which paths of clips are relative.
         allow_outside: whether clips may lie outside of it.
+        earlier: the ids of utterances that were read before, in another call.
     """
 
-    def __init__(self, recording: Path | None, folder: Path, allow_outside: bool = False) -> None:
+    def __init__(
+        self, recording: Path | None, folder: Path, allow_outside: bool = False, earlier: Sequence[str] = ()
+    ) -> None:
         self._recording = recording
         self._folder = _ClipFolder(folder, allow_outside)
-        self._where: dict[str, str] = {}  # By id.
+        self._where = dict.fromkeys(earlier, "an utterance of an earlier call")  # By id.
 
     def read(self, row: Row, repairs: Repairs) -> Utterance:
         """Reads the next utterance.
@@ -135,12 +138,40 @@ class Transcript:
         return utterance
 
 
+def make_conversation(
+    name: str,
+    rows: Sequence[Row],
+    recording: Path | None = None,
+    folder: Path = Path(),
+    *,
+    repairs: Repairs,
+    allow_outside: bool = False,
+) -> Dialogue:
+    """Makes a conversation of its rows.
+
+    Args:
+        name: the name of the conversation.
+        rows: at least one row, of `transcripts.row.make_row`.
+        recording: the recording of the whole conversation, if there is one.
+        folder: the folder to which paths of clips are relative.
+        repairs: gets what was repaired.
+        allow_outside: whether clips may lie outside the folder.
+
+    Returns:
+        The conversation.
+
+    Raises:
+        InputError: a row cannot be used.
+    """
+    return Dialogue(name, _read_utterances(rows, recording, _ClipFolder(folder, allow_outside), repairs))
+
+
 def to_corpus(conversations: Sequence[Dialogue], label_names: Sequence[str], name: str = "") -> Corpus:
     """Makes a corpus without features of conversations whose ids and speakers are each their own.
 
     Args:
         conversations: at least one conversation.
-        label_names: the emotions; utterances without a label get the first one.
+        label_names: the emotions of those utterances that have a label.
         name: the name of the corpus; by default that of the first conversation.
 
     Returns:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +57,9 @@ class Extracted(NamedTuple):
     notices: tuple[str, ...]
 
 
-def make_extractor(name: str, training_texts: Sequence[str], sentence_model: str, columns: int) -> Extractor:
+def make_extractor(
+    name: str, training_texts: Sequence[str], sentence_model: str, columns: int, loudness: float | None = None
+) -> Extractor:
     """Makes the extractor of a feature set, and fits it if it is one that is fitted.
 
     Args:
@@ -64,6 +67,7 @@ def make_extractor(name: str, training_texts: Sequence[str], sentence_model: str
         training_texts: the texts of the training split.
         sentence_model: the name or folder of the sentence model, for text_sentence.
         columns: the number of columns of text_lsa.
+        loudness: the level of recordings in dBFS for speech features; None leaves it as it is.
 
     Returns:
         The extractor.
@@ -78,7 +82,7 @@ def make_extractor(name: str, training_texts: Sequence[str], sentence_model: str
         return sentence_embeddings.describe_sentence_model(sentence_model)
     if name == TEXT_USE:
         return sentence_embeddings.describe_use()
-    return opensmile.describe_speech(name)
+    return opensmile.describe_speech(name, loudness)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -101,6 +105,8 @@ def apply_extractors(
     clips: Sequence[Clip | None],
     jobs: int = 1,
     on_clip: Callable[[], None] = lambda: None,
+    conversations: Sequence[int] = (),
+    cache: Path | None = None,
 ) -> Extracted:
     """Extracts feature sets of utterances.
 
@@ -110,6 +116,8 @@ def apply_extractors(
         clips: U clips; None where there is no audio.
         jobs: the number of clips to process at once.
         on_clip: called after each clip.
+        conversations: U numbers of conversations; by default the utterances are all of one.
+        cache: the folder of features of clips that were extracted before; by default in the user's cache folder.
 
     Returns:
         The feature sets.
@@ -123,8 +131,10 @@ def apply_extractors(
         check_extractor(name, extractor)
         kind = extractor.description["kind"]
         if kind == opensmile.KIND:
-            values, known, reasons = opensmile.extract_speech(extractor, clips, jobs, on_clip)
-            notices += reasons
+            values, known, reasons = opensmile.extract_speech(
+                extractor, clips, jobs, on_clip, cache, conversations=conversations
+            )
+            notices += [reason for reason in reasons if reason not in notices]  # Of another set of the same clips.
         else:
             apply = tfidf.apply_tfidf if kind == tfidf.KIND else sentence_embeddings.embed_texts
             values, known = apply(extractor, texts)
@@ -200,6 +210,7 @@ def add_features(
     jobs: int = 1,
     on_clip: Callable[[], None] = lambda: None,
     columns: int = 300,
+    loudness: float | None = None,
 ) -> Corpus:
     """Adds feature sets to a corpus; what is fitted is fitted on its training split.
 
@@ -211,6 +222,8 @@ def add_features(
         jobs: the number of clips to process at once.
         on_clip: called after each clip.
         columns: the number of columns of text_lsa.
+        loudness: the level of recordings in dBFS for speech features, as in `loudness.compute_gains`; None leaves it
+            as it is.
 
     Returns:
         The corpus with its extractors, and notices about what could not be measured.
@@ -227,8 +240,8 @@ def add_features(
             raise InputError(f"{corpus.name} comes without audio: {name} needs it")
     texts = corpus.texts or ("",) * corpus.num_utterances
     training = [texts[row] for row in corpus.utterances_of("train")]
-    extractors = {name: make_extractor(name, training, sentence_model, columns) for name in names}
-    made = apply_extractors(extractors, texts, clips, jobs, on_clip)
+    extractors = {name: make_extractor(name, training, sentence_model, columns, loudness) for name in names}
+    made = apply_extractors(extractors, texts, clips, jobs, on_clip, corpus.dialogue_of_utterance.tolist())
     return dataclasses.replace(
         corpus,
         features=corpus.features | made.features,

@@ -1,6 +1,8 @@
 """Text features by latent semantic analysis: TF-IDF of words and pairs of words, reduced. No model to download."""
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,19 +84,29 @@ def apply_tfidf(extractor: Extractor, texts: Sequence[str]) -> tuple[np.ndarray,
         f32[U, D], and bool[U], whether the text has a known word.
 
     Raises:
-        InputError: scikit-learn is not installed, or the texts were divided into words in a way that is not known here.
+        InputError: the texts were divided into words in a way that is not known here.
     """
     tokens = str(extractor.description.get("tokens", "words"))
     if tokens not in TOKENS:
         raise InputError(
             f"word features were made of {tokens!r}, which this version of macsgr_jax does not know: update it"
         )
-    vectorizer = _make_vectorizer(tokens, extractor.arrays["terms"].tolist())
-    vectorizer.idf_ = extractor.arrays["rarity"]
-    counts = vectorizer.transform(texts)
-    known = np.asarray(counts.getnnz(axis=1) > 0)
-    values = np.asarray(counts @ extractor.arrays["components"].T, np.float32)
-    return np.where(known[:, None], values, np.float32(0)), known
+    # What scikit-learn's vectorizer does takes a few lines, and a second of processor time to import.
+    pattern = re.compile(TOKENS[tokens])
+    column_of = {term: column for column, term in enumerate(extractor.arrays["terms"].tolist())}
+    rarity, components = extractor.arrays["rarity"], extractor.arrays["components"]
+    values = np.zeros((len(texts), len(components)), np.float32)
+    known = np.zeros(len(texts), bool)
+    for row, text in enumerate(texts):
+        words = pattern.findall(_prepare_text(text))
+        terms = [*words, *(f"{first} {second}" for first, second in itertools.pairwise(words))]
+        counts = Counter(column_of[term] for term in terms if term in column_of)
+        if counts:
+            columns = np.fromiter(counts.keys(), np.int64)
+            weights = (1 + np.log(np.fromiter(counts.values(), np.float32))) * rarity[columns]
+            values[row] = components[:, columns] @ (weights / np.linalg.norm(weights))
+            known[row] = True
+    return values, known
 
 
 def _prepare_text(text: str) -> str:
@@ -102,13 +114,12 @@ def _prepare_text(text: str) -> str:
     return LONG_WORD.sub(" ", text.lower())
 
 
-def _make_vectorizer(tokens: str, terms: list[str] | None = None) -> Any:
+def _make_vectorizer(tokens: str) -> Any:
     return require("sklearn.feature_extraction.text", "text").TfidfVectorizer(
         preprocessor=_prepare_text,
         token_pattern=TOKENS[tokens],
         ngram_range=tuple(SETTINGS["ngrams"]),
         sublinear_tf=SETTINGS["sublinear_tf"],
         max_features=MAX_TERMS,
-        vocabulary=terms,
         dtype=np.float32,
     )

@@ -170,13 +170,28 @@ def write_export(folder: Path, exported: Exported, description: dict[str, Any], 
         write_json(temporary / DESCRIPTION_FILE, description | {"sha256": hashlib.sha256(content).hexdigest()})
 
 
-def refuse_occupied(folder: Path, overwrite: bool) -> None:
-    """Raises InputError where an export would replace anything but an earlier export that is to be replaced."""
+def refuse_occupied(
+    folder: Path,
+    overwrite: bool,
+    files: Sequence[str] = (MODEL_FILE, DESCRIPTION_FILE),
+    what: str = "an export",
+) -> None:
+    """Checks that a folder is free, or holds only an earlier result that is to be replaced.
+
+    Args:
+        folder: the folder to write.
+        overwrite: whether to replace an earlier result.
+        files: the names of all files of such a result.
+        what: what such a result is called.
+
+    Raises:
+        InputError: the folder is a file, or holds something else, or a result that is not to be replaced.
+    """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give the path of a folder")
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    others = found - {MODEL_FILE, DESCRIPTION_FILE}
+    others = found - set(files)
     if others:
         raise InputError(f"{folder} is not empty, it holds {min(others)}: choose another folder")
     if found and not overwrite:
-        raise InputError(f"{folder} holds an export: choose another folder, or replace it with --overwrite")
+        raise InputError(f"{folder} holds {what}: choose another folder, or replace it with --overwrite")

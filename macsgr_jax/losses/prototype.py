@@ -11,12 +11,6 @@ from jax import Array
 
 from macsgr_jax.masking import masked_mean, safe_divide, safe_normalize
 
-with warnings.catch_warnings():
-    # ott imports jaxopt, which says on import that it is no longer maintained.
-    warnings.filterwarnings("ignore", message="JAXopt is no longer maintained", category=DeprecationWarning)
-    from ott.geometry import geometry
-    from ott.solvers import linear
-
 
 def sinkhorn_codes(scores: Array, mask: Array, *, epsilon: float = 0.05, iterations: int = 3) -> Array:
     """Soft cluster codes q: the entropic transport plan from the valid rows to the prototypes, both uniform.
@@ -33,6 +27,12 @@ def sinkhorn_codes(scores: Array, mask: Array, *, epsilon: float = 0.05, iterati
     Reference:
         Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, 2020.
     """
+    with warnings.catch_warnings():
+        # ott imports jaxopt, which says on import that it is no longer maintained. It takes two seconds of processor
+        # time to import, which only a program that trains waits for.
+        warnings.filterwarnings("ignore", message="JAXopt is no longer maintained", category=DeprecationWarning)
+        from ott.geometry import geometry
+        from ott.solvers import linear
     scores = jax.lax.stop_gradient(jnp.where(mask[:, None], scores, 0.0))
     share = safe_divide(mask, jnp.sum(mask))
     plan = linear.solve(

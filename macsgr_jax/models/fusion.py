@@ -11,6 +11,7 @@ from jax import Array
 from macsgr_jax.masking import safe_divide, safe_norm
 from macsgr_jax.models.attention import attend
 from macsgr_jax.models.products import DotGeneral
+from macsgr_jax.models.stream import Cursor, Memory
 
 
 def fusion_weights(
@@ -61,13 +62,15 @@ class CrossModalFusion(nn.Module):
     dot_general: DotGeneral = jax.lax.dot_general
 
     @nn.compact
-    def __call__(self, weighted: Array, available: Array, allowed: Array) -> Array:
+    def __call__(self, weighted: Array, available: Array, allowed: Array, cursor: Cursor | None = None) -> Array:
         """Fuses the modalities of every slot.
 
         Args:
             weighted: f32[M, B, N, d_e], X~ of eqs. 16-17.
             available: bool[M, B, N], False where a modality is missing or the slot is padding.
             allowed: bool[B, N, N], [row, i, j] for slot i attending to slot j.
+            cursor: where the newest utterances stand in a stream, in which `available` and the last axis of `allowed`
+                have all slots of the window, and N is 1 elsewhere.
 
         Returns:
             f32[B, N, d_f].
@@ -79,7 +82,8 @@ class CrossModalFusion(nn.Module):
         branches = []
         for own, width in enumerate(split_evenly(self.fused_size, modalities)):
             others = [other for other in range(modalities) if other != own] or [own]
-            branch = sum(self._interact(own, other, weighted, available, allowed) for other in others) / len(others)
+            interactions = (self._interact(own, other, weighted, available, allowed, cursor) for other in others)
+            branch = sum(interactions) / len(others)
             branch = dense(width, name=f"branch_{own}")(branch)
             if self.residual:
                 # Differs from the paper: eq. 21 has no such path.
@@ -87,10 +91,14 @@ class CrossModalFusion(nn.Module):
             branches.append(branch)
         return jnp.concatenate(branches, axis=-1)
 
-    def _interact(self, own: int, other: int, weighted: Array, available: Array, allowed: Array) -> Array:
+    def _interact(
+        self, own: int, other: int, weighted: Array, available: Array, allowed: Array, cursor: Cursor | None
+    ) -> Array:
         shape = (self.heads, self.fused_size // self.heads)
         dense = functools.partial(nn.DenseGeneral, shape, use_bias=False, dot_general=self.dot_general)
         query = dense(name=f"query_{own}_{other}")(weighted[own])  # Eq. 18.
         key = dense(name=f"key_{own}_{other}")(weighted[other])  # Eq. 19.
         value = dense(name=f"value_{own}_{other}")(weighted[other])  # Eq. 20.
+        key = Memory(name=f"past_keys_{own}_{other}")(key, cursor)
+        value = Memory(name=f"past_values_{own}_{other}")(value, cursor)
         return attend(query, key, value, allowed & available[other][:, None, :])  # Eq. 21.

@@ -9,6 +9,7 @@ from jax import Array
 from jax.export import is_symbolic_dim
 
 from macsgr_jax.masking import safe_normalize
+from macsgr_jax.models.stream import Cursor
 
 # The sender has the same or another speaker, and lies in the past (or is the receiver itself) or in the future.
 SAME_PAST, SAME_FUTURE, OTHER_PAST, OTHER_FUTURE = range(4)
@@ -18,18 +19,21 @@ NUM_RELATIONS = 4
 MAX_COSINE = 1.0 - 1e-6
 
 
-def semantic_similarity(nodes: Array, form: Literal["scaled", "printed"] = "scaled") -> Array:
+def semantic_similarity(
+    nodes: Array, form: Literal["scaled", "printed"] = "scaled", units: Array | None = None
+) -> Array:
     """Computes M^s of eq. 22 between all slots of a row.
 
     Args:
         nodes: f32[B, N, d_f], the features of the slots.
         form: "scaled" is 1 - arccos(cos) / pi, between 0 and 1; "printed" is 1 - arccos(cos), negative for wide angles.
+        units: f32[B, K, d_f], the features of the slots to compare with, of unit length; by default those of `nodes`.
 
     Returns:
-        f32[B, N, N].
+        f32[B, N, K]; K is N by default.
     """
     unit = safe_normalize(nodes)
-    cosine = jnp.clip(jnp.einsum("bid,bjd->bij", unit, unit), -MAX_COSINE, MAX_COSINE)
+    cosine = jnp.clip(jnp.einsum("bid,bjd->bij", unit, unit if units is None else units), -MAX_COSINE, MAX_COSINE)
     angle = jnp.arccos(cosine)
     return 1.0 - angle / jnp.pi if form == "scaled" else 1.0 - angle
 
@@ -77,6 +81,42 @@ def build_semantic_graph(
         receivers=jnp.broadcast_to(row * slots + receiver, valid.shape).reshape(-1),
         n_node=jnp.full((rows,), slots),
         n_edge=jnp.full((rows,), slots * (past + 1 + future)),
+        globals=None,
+    )
+
+
+def build_newest_graph(nodes: Array, similarity: Array, speakers: Array, cursor: Cursor) -> jraph.GraphsTuple:
+    """Connects the newest utterance of each row of a stream with the past ones of its window and with itself.
+
+    These are the edges of `build_semantic_graph` whose receiver is the newest utterance, in the same order.
+
+    Args:
+        nodes: f32[B, 1, d_f], the features of the newest utterances.
+        similarity: f32[B, 1, N], M^s with all slots of the window.
+        speakers: i32[B, W], the speakers of the newest W = Theta_p + 1 utterances, as a `Memory` keeps them.
+        cursor: where the newest utterances stand.
+
+    Returns:
+        One graph per row, with nodes f32[B, d_f], the receivers; `senders` i32[B * W] count what layers remember of the
+        newest W utterances of each row.
+    """
+    rows, width = speakers.shape
+    row = jnp.arange(rows)[:, None]
+    slot = cursor.slot[:, None] + jnp.arange(1 - width, 1)
+    valid = slot >= 0
+    same = speakers[row, slot % width] == speakers[row, cursor.slot[:, None] % width]
+    weight = similarity[row, 0, jnp.where(valid, slot, 0)]
+    return jraph.GraphsTuple(
+        nodes=nodes[:, 0],
+        edges={
+            "relation": jnp.where(same, SAME_PAST, OTHER_PAST).reshape(-1),
+            "weight": weight.reshape(-1),
+            "valid": valid.reshape(-1),
+        },
+        senders=(row * width + slot % width).reshape(-1),
+        receivers=jnp.broadcast_to(row, slot.shape).reshape(-1),
+        n_node=jnp.ones((rows,), jnp.int32),
+        n_edge=jnp.full((rows,), width),
         globals=None,
     )
 

@@ -1,6 +1,6 @@
 """MA-CMU-SGRNet: encode, align, distribute, fuse, connect, refine, classify."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,18 +13,35 @@ from macsgr_jax.models.attention import dialogue_pairs
 from macsgr_jax.models.distribution import DistributionEncoder
 from macsgr_jax.models.dropout import Dropout
 from macsgr_jax.models.fusion import CrossModalFusion, fusion_weights
-from macsgr_jax.models.graph import build_semantic_graph, semantic_similarity
+from macsgr_jax.models.graph import build_newest_graph, build_semantic_graph, semantic_similarity
 from macsgr_jax.models.gru import GRUEncoder
 from macsgr_jax.models.products import PRODUCTS
 from macsgr_jax.models.rgcn import SyntacticEncoder, aggregate_in_windows
 from macsgr_jax.models.semantic import SemanticEncoder
+from macsgr_jax.models.stream import STREAM, Cursor, Memory
 from macsgr_jax.types import Batch, Gaussian, NetworkOutput
 
 # Each modality has its own weights, stacked along a first axis. The classes are made once, because networks of one
 # configuration have to compare equal: they are static arguments of jitted functions.
-_PER_MODALITY = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}
+_PER_MODALITY = {"variable_axes": {"params": 0, STREAM: 0}, "split_rngs": {"params": True}}
 DensePerModality = nn.vmap(nn.Dense, **_PER_MODALITY)
-DistributionEncoderPerModality = nn.vmap(DistributionEncoder, **_PER_MODALITY)
+DistributionEncoderPerModality = nn.vmap(DistributionEncoder, in_axes=(0, 0, None), **_PER_MODALITY)
+
+
+class Encoded(NamedTuple):
+    """What the network knows of a batch before it draws from the latent Gaussians: the same for all draws.
+
+    Attributes:
+        embeddings: f32[M, B, N, d_e], as in `NetworkOutput`.
+        latents: the latent Gaussians of all modalities.
+        available: bool[M, B, N], False where a modality is missing or the slot is padding.
+        allowed: bool[B, N, N], [row, i, j] for slot i attending to slot j.
+    """
+
+    embeddings: Array
+    latents: Gaussian
+    available: Array
+    allowed: Array
 
 
 class Network(nn.Module):
@@ -33,7 +50,7 @@ class Network(nn.Module):
     Attributes:
         encoder: maps (features, dialogue, mask) to hidden states f32[M, B, N, d_e], as `GRUEncoder` does.
         projection: maps hidden states to embeddings of the same shape.
-        distribution: maps features f32[M, B, N, d_e] and allowed pairs bool[M, B, N, N] to a `Gaussian`.
+        distribution: maps features f32[M, B, N, d_e], allowed pairs bool[M, B, N, N] and a cursor to a `Gaussian`.
         fusion: maps the weighted features of all modalities to nodes f32[B, N, d_f].
         syntactic: the relational graph convolutions; None is the ablation "w/o SyE".
         semantic: the attention over the dialogue; None is the ablation "w/o SeE".
@@ -85,6 +102,8 @@ class Network(nn.Module):
         """Makes what has no counterpart among the fields."""
         self.input_drop = Dropout(self.input_dropout)
         self.drop = Dropout(self.dropout)
+        self.past_available, self.past_nodes = Memory(), Memory()
+        self.past_speakers = Memory(self.window_past + 1)
         shape = (self.num_prototypes, self.projection.features)
         self.prototypes = self.param("prototypes", nn.initializers.normal(1.0), shape)
 
@@ -99,19 +118,59 @@ class Network(nn.Module):
         Returns:
             NetworkOutput.
         """
-        available = jnp.stack([batch.available[name] for name in sorted(batch.features)])
-        allowed = dialogue_pairs(batch.dialogue, batch.mask, self.causal)
+        encoded = self.encode(batch, train=train)
+        noise = self.draw_noise(encoded.latents.std.shape) if train or sample else None
+        return self.decode(batch, encoded, noise, train=train)
+
+    def encode(self, batch: Batch, cursor: Cursor | None = None, *, train: bool = False) -> Encoded:
+        """Encodes, aligns and distributes: what comes before the draw from the latent Gaussians.
+
+        Args:
+            batch: rows of dialogues.
+            cursor: where the newest utterances stand, if the batch has those of a stream alone (N = 1, causal).
+            train: whether to drop features (stream "dropout").
+
+        Returns:
+            Encoded; in a stream, `available` and the last axis of `allowed` have all slots of the window.
+        """
+        available = self._stack_available(batch)
+        allowed = dialogue_pairs(batch.dialogue, batch.mask, self.causal) if cursor is None else cursor.visible()
+        known = self.past_available(available.transpose(1, 2, 0), cursor).transpose(2, 0, 1)
         # Encode: u~ of each modality in the context of its dialogue. Align: s~ and t~ on the unit sphere.
-        hidden = self._encode(batch, train)
+        hidden = self._encode(batch, cursor, train)
         embeddings = jnp.where(available[..., None], safe_normalize(self.projection(hidden)), 0.0)
         # Distribute. Differs from the paper, which reads the unit vectors here: noise would drown their small entries.
         read = hidden if self.distribution_input == "hidden" else embeddings
-        latents = self.distribution(read, allowed[None] & available[:, :, None, :])
+        latents = self.distribution(read, allowed[None] & known[:, :, None, :], cursor)
+        return Encoded(embeddings, latents, known, allowed)
+
+    def draw_noise(self, shape: tuple[int, ...]) -> Array:
+        """Draws the noise of latent Gaussians (stream "sample"): standard normal, f32 of this shape."""
+        return jax.random.normal(self.make_rng("sample"), shape)
+
+    def decode(
+        self, batch: Batch, encoded: Encoded, noise: Array | None, cursor: Cursor | None = None, *, train: bool = False
+    ) -> NetworkOutput:
+        """Fuses, connects, refines and classifies: what depends on the draw from the latent Gaussians.
+
+        Args:
+            batch: rows of dialogues.
+            encoded: of `encode`.
+            noise: f32[M, B, N, d_e], of `draw_noise`; None takes the means.
+            cursor: as in `encode`.
+            train: whether to drop features (stream "dropout").
+
+        Returns:
+            NetworkOutput.
+        """
         # Fuse: eqs. 14-21.
-        weighted, weights = self._weigh(latents, available, train or sample)
-        nodes = jnp.where(batch.mask[..., None], self.fusion(weighted, available, allowed), 0.0)
+        weighted, weights = self._weigh(encoded.latents, self._stack_available(batch), noise)
+        fused = self.fusion(weighted, encoded.available, encoded.allowed, cursor)
+        nodes = jnp.where(batch.mask[..., None], fused, 0.0)
         # Connect and refine: eqs. 22-26.
-        syntactic, semantic = self._refine(self.drop(nodes, deterministic=not train), batch, allowed, train)
+        syntactic, semantic = self._refine(
+            self.drop(nodes, deterministic=not train), batch, encoded.allowed, cursor, train
+        )
         # Classify: eqs. 27-28; the softmax of eq. 28 is left to the loss and to the reader of the logits.
         refined = jnp.concatenate([syntactic, semantic], axis=-1)  # Eq. 27.
         if self.residual:
@@ -120,20 +179,22 @@ class Network(nn.Module):
             refined = jnp.concatenate([refined, nodes, *weighted], axis=-1)
         refined = self.drop(refined, deterministic=not train)
         logits = self.classifier_out(self.drop(nn.relu(self.classifier_hidden(refined)), deterministic=not train))
-        return NetworkOutput(logits, embeddings, latents, weights, nodes, syntactic, semantic)
+        return NetworkOutput(logits, encoded.embeddings, encoded.latents, weights, nodes, syntactic, semantic)
 
-    def _encode(self, batch: Batch, train: bool) -> Array:
+    def _stack_available(self, batch: Batch) -> Array:
+        return jnp.stack([batch.available[name] for name in sorted(batch.features)])
+
+    def _encode(self, batch: Batch, cursor: Cursor | None, train: bool) -> Array:
         features = {}
         for name, values in batch.features.items():
             measured = jnp.where(batch.available[name][..., None], values, 0.0)
             features[name] = self.input_drop(measured, deterministic=not train)
-        hidden = self.encoder(features, batch.dialogue, batch.mask)
+        stream = () if cursor is None else (cursor,)  # An encoder that knows no streams takes three arguments.
+        hidden = self.encoder(features, batch.dialogue, batch.mask, *stream)
         return self.drop(hidden, deterministic=not train)
 
-    def _weigh(self, latents: Gaussian, available: Array, sample: bool) -> tuple[Array, Array]:
-        sampled = latents.mean
-        if sample:
-            sampled = sampled + latents.std * jax.random.normal(self.make_rng("sample"), latents.std.shape)
+    def _weigh(self, latents: Gaussian, available: Array, noise: Array | None) -> tuple[Array, Array]:
+        sampled = latents.mean if noise is None else latents.mean + latents.std * noise
         weights = fusion_weights(
             latents.std, available, uncertainty=self.uncertainty, weighted=self.uncertainty_weighting
         )
@@ -141,19 +202,27 @@ class Network(nn.Module):
             return jnp.where(available[..., None], sampled, 0.0), weights
         return weights[..., None] * sampled, weights  # Eqs. 16-17; a missing modality weighs nothing.
 
-    def _refine(self, nodes: Array, batch: Batch, allowed: Array, train: bool) -> tuple[Array, Array]:
+    def _refine(
+        self, nodes: Array, batch: Batch, allowed: Array, cursor: Cursor | None, train: bool
+    ) -> tuple[Array, Array]:
         rows, slots, size = nodes.shape
         half = size // 2
         syntactic = jnp.zeros((rows, slots, half), nodes.dtype)
         semantic = jnp.zeros((rows, slots, size - half), nodes.dtype)
-        similarity = semantic_similarity(nodes, self.similarity)
+        past = None if cursor is None else self.past_nodes(safe_normalize(nodes), cursor)
+        similarity = semantic_similarity(nodes, self.similarity, past)
+        self.sow("intermediates", "similarity", similarity)  # Read by the predictor, to explain its predictions.
         if self.syntactic is not None:
             window = {"past": self.window_past, "future": self.window_future}
-            graph = build_semantic_graph(nodes, similarity, batch.speakers, batch.dialogue, batch.mask, **window)
-            syntactic = self.syntactic(graph, train=train).reshape(rows, slots, half)
+            if cursor is None:
+                graph = build_semantic_graph(nodes, similarity, batch.speakers, batch.dialogue, batch.mask, **window)
+            else:
+                speakers = self.past_speakers(batch.speakers, cursor)
+                graph = build_newest_graph(nodes, similarity, speakers, cursor)
+            syntactic = self.syntactic(graph, cursor, train=train).reshape(rows, slots, half)
             syntactic = jnp.where(batch.mask[..., None], syntactic, 0.0)
         if self.semantic is not None:
-            semantic = self.semantic(nodes, similarity, allowed)
+            semantic = self.semantic(nodes, similarity, allowed, cursor)
         return syntactic, semantic
 
 
@@ -176,6 +245,7 @@ def build_network(config: ModelConfig, num_classes: int) -> Network:
             heads=config.distribution_heads,
             initial_std=config.initial_std,
             min_std=config.min_std,
+            max_std=config.max_std,
             dot_general=product,
         ),
         fusion=CrossModalFusion(

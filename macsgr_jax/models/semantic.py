@@ -10,6 +10,7 @@ from jax import Array
 from macsgr_jax.masking import masked_softmax
 from macsgr_jax.models.graph import shortest_paths
 from macsgr_jax.models.products import DotGeneral
+from macsgr_jax.models.stream import Cursor, Memory
 
 
 class SemanticEncoder(nn.Module):
@@ -36,35 +37,42 @@ class SemanticEncoder(nn.Module):
     dot_general: DotGeneral = jax.lax.dot_general
 
     @nn.compact
-    def __call__(self, nodes: Array, similarity: Array, allowed: Array) -> Array:
+    def __call__(self, nodes: Array, similarity: Array, allowed: Array, cursor: Cursor | None = None) -> Array:
         """Encodes every slot.
 
         Args:
             nodes: f32[B, N, d_f], the features of the slots.
             similarity: f32[B, N, N], M^s.
             allowed: bool[B, N, N], [row, i, j] for slot i attending to slot j.
+            cursor: where the newest utterances stand in a stream, in which N is 1 but for the last axis of `similarity`
+                and `allowed`.
 
         Returns:
             f32[B, N, size]; zero where padded.
         """
-        hops, reachable = shortest_paths(nodes.shape[1], self.past, self.future)
+        hops, reachable = shortest_paths(allowed.shape[-1], self.past, self.future)
+        if cursor is not None:
+            hops, reachable = (jnp.asarray(table)[cursor.slot][:, None] for table in (hops, reachable))
         shape = (self.heads, self.size // self.heads)
         query, key, value = (
             nn.DenseGeneral(shape, use_bias=False, dot_general=self.dot_general, name=name)(nodes)
             for name in ("query", "key", "value")
         )
+        own_value = value
+        key, value = Memory(name="past_keys")(key, cursor), Memory(name="past_values")(value, cursor)
         logits = jnp.einsum("bihd,bjhd->bhij", query, key) / jnp.sqrt(shape[1])
         if self.encoding:
             hop_embedding = self.param("hop_embedding", nn.initializers.normal(0.02), (self.heads, self.max_hops + 1))
             position = hop_embedding[:, jnp.minimum(hops, self.max_hops)]  # M^p, one scalar per head.
-            bias = similarity[:, None] + position[None]  # Eq. 24.
+            position = position[None] if cursor is None else position.swapaxes(0, 1)
+            bias = similarity[:, None] + position  # Eq. 24.
             logits = logits + bias  # Eq. 25.
         attention = masked_softmax(logits, (allowed & reachable)[:, None])
         self.sow("intermediates", "attention", attention)  # Read by the predictor, to explain its predictions.
         if self.attended_value == "neighbour":
             result = jnp.einsum("bhij,bjhd->bihd", attention, value)
         else:
-            result = jnp.einsum("bhij,bihd->bihd", attention, value)
+            result = jnp.einsum("bhij,bihd->bihd", attention, own_value)
         if self.encoding:
             # Eq. 26: the bias is one scalar per head, added to each of its channels.
             result = result + jnp.einsum("bhij,bhij->bih", attention, bias)[..., None]

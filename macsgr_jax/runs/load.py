@@ -1,4 +1,4 @@
-"""Opens what a run left: its configuration, its scaling, its weights, and the networks that predict with them."""
+"""Opens what a run left, or a published model: its settings, scaling and weights, and the networks that predict."""
 
 import dataclasses
 import re
@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
+from flax.traverse_util import flatten_dict
 
 from macsgr_jax.config import Config
 from macsgr_jax.data import synthetic
@@ -19,8 +18,8 @@ from macsgr_jax.errors import InputError, quote
 from macsgr_jax.features.registry import TEXT_SENTENCE, check_extractor
 from macsgr_jax.features.sentence_embeddings import check_sentence_model
 from macsgr_jax.files import exists, is_folder, list_folder
-from macsgr_jax.inference.predictor import Predictor, Turns, Window, make_batch
-from macsgr_jax.models import build_network
+from macsgr_jax.inference.predictor import Predictor, Turns
+from macsgr_jax.inference.published import PublishedModel, is_published, read_published, weight_shapes
 from macsgr_jax.overrides import from_json
 from macsgr_jax.runs.folder import TEMPERATURES_FILE
 from macsgr_jax.runs.schemas import Description, Temperatures, check_values, read_checked
@@ -31,7 +30,7 @@ SEED = re.compile(r"0|[1-9]\d{0,9}", re.ASCII)
 
 
 class Checkpoints(NamedTuple):
-    """The checkpoints of one network of a run.
+    """The weights of one network of a run, or of a published model.
 
     Attributes:
         folder: the folder of the checkpoints.
@@ -40,6 +39,7 @@ class Checkpoints(NamedTuple):
         standardizer: the scaling fitted on the training split.
         seeds: the seeds that have weights, ascending.
         version: the version of macsgr_jax that wrote the folder; "0.1" where it does not say so.
+        published: the model where the folder is a published one.
     """
 
     folder: Path
@@ -48,10 +48,11 @@ class Checkpoints(NamedTuple):
     standardizer: Standardizer
     seeds: tuple[int, ...]
     version: str
+    published: PublishedModel | None = None
 
 
 def open_checkpoints(run: Path, network: str = "full") -> Checkpoints:
-    """Opens the folder of a run or of a sweep.
+    """Opens the folder of a run, of a sweep or of a published model.
 
     Args:
         run: the folder.
@@ -60,12 +61,16 @@ def open_checkpoints(run: Path, network: str = "full") -> Checkpoints:
     Raises:
         InputError: it is no such folder, is damaged or of another version, or holds no weights.
     """
+    if is_published(run):
+        return _open_published(run, network)
     folder = run / "checkpoints" / network
     there = (
         sorted(path.name for path in list_folder(folder.parent) if path.is_dir()) if is_folder(folder.parent) else []
     )
     if not there:
-        raise InputError(f"{run} is not the folder of a run: give what was --out of `macsgr train`")
+        raise InputError(
+            f"{run} is not the folder of a run: give what was --out of `macsgr train`, or a folder of `macsgr publish`"
+        )
     if network not in there:
         raise InputError(f"{run} has no network {network}: choose from {quote(', '.join(there))}")
     values, standardizer = load_description(folder)
@@ -82,6 +87,21 @@ def open_checkpoints(run: Path, network: str = "full") -> Checkpoints:
     return Checkpoints(folder, config, values["corpus"], standardizer, seeds, version)
 
 
+def _open_published(run: Path, network: str) -> Checkpoints:
+    model = read_published(run)
+    described = model.description
+    if network not in ("full", described.network):
+        raise InputError(f"{run} has no network {network}: it was published from the network {described.network}")
+    corpus = {
+        "name": described.corpus.name,
+        "path": None,
+        "sha256": described.corpus.sha256,
+        "labels": described.labels,
+    }
+    seeds = tuple(one.seed for one in described.seeds)
+    return Checkpoints(run, model.config, corpus, model.standardizer, seeds, described.version, model)
+
+
 def load_weights(checkpoints: Checkpoints, seed: int) -> tuple[Params, int]:
     """Loads the weights of a seed.
 
@@ -95,8 +115,12 @@ def load_weights(checkpoints: Checkpoints, seed: int) -> tuple[Params, int]:
     if seed not in checkpoints.seeds:
         there = ", ".join(map(str, checkpoints.seeds))
         raise InputError(f"{folder} holds no checkpoint of seed {seed}: it has {there}; choose with --seed")
+    if checkpoints.published is not None:
+        position = checkpoints.seeds.index(seed)
+        return checkpoints.published.params[position], checkpoints.published.description.seeds[position].epoch
     params, epoch = load_params(folder / f"seed_{seed}", config.train.checkpoint)
-    found, wanted = _list_shapes(params), _list_shapes(_make_shapes(checkpoints))
+    found = {name: tuple(leaf.shape) for name, leaf in flatten_dict(params, sep="/").items()}
+    wanted = weight_shapes(config.model, len(checkpoints.corpus["labels"]), checkpoints.standardizer)
     different = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
     if different:
         raise InputError(
@@ -165,7 +189,7 @@ class Model(NamedTuple):
 def load_model(
     run: Path, context: int = 512, samples: int = 16, seed: int | None = None, sentence_model: str = ""
 ) -> Model:
-    """Loads the networks of a run or of a sweep for predictions.
+    """Loads the networks of a run, of a sweep or of a published model for predictions.
 
     Args:
         run: the folder.
@@ -180,7 +204,8 @@ def load_model(
     """
     checkpoints = open_checkpoints(run)
     folder, config, standardizer = checkpoints.folder, checkpoints.config, checkpoints.standardizer
-    extractors = _choose_extractors(run, standardizer, load_extractors(folder))
+    made_by = load_extractors(folder) if checkpoints.published is None else checkpoints.published.extractors
+    extractors = _choose_extractors(run, standardizer, made_by)
     if sentence_model and TEXT_SENTENCE in extractors:
         extractors[TEXT_SENTENCE] = dataclasses.replace(extractors[TEXT_SENTENCE], given=sentence_model)
     elif TEXT_SENTENCE in extractors:
@@ -225,6 +250,9 @@ def read_temperatures(checkpoints: Checkpoints, seeds: Sequence[int]) -> list[fl
     Raises:
         InputError: the file is damaged.
     """
+    if checkpoints.published is not None:
+        known = {one.seed: one.temperature for one in checkpoints.published.description.seeds}
+        return [known[seed] for seed in seeds]
     path = checkpoints.folder / TEMPERATURES_FILE
     if not exists(path):
         return None
@@ -233,24 +261,3 @@ def read_temperatures(checkpoints: Checkpoints, seeds: Sequence[int]) -> list[fl
     if missing:
         raise InputError(f"{path} is damaged (it has no temperature of seed {missing[0]}): train again")
     return [found[str(seed)] for seed in seeds]
-
-
-def _make_shapes(checkpoints: Checkpoints) -> Any:
-    """Returns the shapes of the weights that the network has in this version."""
-    standardizer = checkpoints.standardizer
-    widths = {
-        modality: sum(len(standardizer.mean[name]) for name in names)
-        for modality, names in standardizer.feature_sets.items()
-    }
-    one = Turns(
-        {modality: np.zeros((1, width), np.float32) for modality, width in widths.items()},
-        {modality: np.ones(1, bool) for modality in widths},
-        np.zeros(1, np.int32),
-    )
-    network = build_network(checkpoints.config.model, len(checkpoints.corpus["labels"]))
-    return jax.eval_shape(network.init, jax.random.key(0), make_batch(one, Window(0, 1, 0, 1), 1))["params"]
-
-
-def _list_shapes(params: Any) -> dict[str, tuple[int, ...]]:
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return {jax.tree_util.keystr(path, simple=True, separator="."): tuple(leaf.shape) for path, leaf in leaves}

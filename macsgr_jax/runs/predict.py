@@ -14,14 +14,23 @@ from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
 from macsgr_jax.data.repairs import Repairs
 from macsgr_jax.data.transcript import Transcript, check_recording, to_corpus
 from macsgr_jax.data.transcripts.json_lines import parse_json_row
+from macsgr_jax.data.transcripts.row import Row
 from macsgr_jax.errors import InputError
 from macsgr_jax.features.audio_io import check_inside, fit_clips
 from macsgr_jax.features.channels import AUTO, MIX, assign_channels
 from macsgr_jax.features.opensmile import SETS
 from macsgr_jax.features.registry import apply_extractors
-from macsgr_jax.inference.predictor import Link, Prediction
+from macsgr_jax.files import exists
+from macsgr_jax.inference.predictor import Link, Prediction, Turns
 from macsgr_jax.inference.streaming import StreamingPredictor
+from macsgr_jax.metrics import count
 from macsgr_jax.runs.load import Model, standardize_turns
+from macsgr_jax.runs.results import score_counts
+
+MIN_PROBABILITY = 5e-7  # Half of the last digit of a record.
+
+# Conversations are predicted together once they have this many utterances.
+UTTERANCES_AT_ONCE = 2048
 
 
 class PredictedConversation(NamedTuple):
@@ -47,6 +56,7 @@ def predict_conversations(
     strict: bool = False,
     on_utterance: Callable[[], None] = lambda: None,
     on_notice: Callable[[str], None] = lambda text: None,
+    cache: Path | None = None,
 ) -> Iterator[PredictedConversation]:
     """Predicts the emotion of every utterance of some conversations.
 
@@ -59,6 +69,7 @@ def predict_conversations(
             know.
         on_utterance: called after each utterance whose features are extracted.
         on_notice: called with a sentence about labels that the networks do not know.
+        cache: the folder of features of clips; by default in the user's cache folder.
 
     Yields:
         The predictions for each conversation.
@@ -73,6 +84,7 @@ def predict_conversations(
     hears = any(name in SETS for name in model.extractors)
     if hears and strict:
         check_inside([utterance.clip for utterance in utterances], [utterance.where for utterance in utterances])
+    waiting: list[_Extracted] = []
     for conversation in conversations:
         conversation = conversation._replace(
             utterances=[
@@ -82,16 +94,120 @@ def predict_conversations(
         audio_notices: tuple[str, ...] = ()
         if hears:
             conversation, audio_notices = _place_clips(conversation, channels)
-        corpus = extract_features(model, conversation, jobs, on_utterance)
+        corpus = extract_features(model, conversation, jobs, on_utterance, cache)
         turns = standardize_turns(model, corpus)
+        waiting.append(_Extracted(conversation, turns, (*audio_notices, *corpus.notices)))
+        if sum(len(one.conversation.utterances) for one in waiting) >= UTTERANCES_AT_ONCE:
+            yield from _predict_extracted(model, waiting)
+            waiting = []
+    yield from _predict_extracted(model, waiting)
+
+
+class _Extracted(NamedTuple):
+    """A conversation with its features, and sentences about them."""
+
+    conversation: Dialogue
+    turns: Turns
+    notices: tuple[str, ...]
+
+
+def _predict_extracted(model: Model, waiting: Sequence[_Extracted]) -> Iterator[PredictedConversation]:
+    predictions = model.predictor.predict_many([one.turns for one in waiting])
+    for (conversation, turns, notices), found in zip(waiting, predictions, strict=True):
         ids = [utterance.id for utterance in conversation.utterances]
         records = [
             describe_prediction(model, conversation.name, utterance, prediction, ids, _available(turns.available, row))
-            for row, (utterance, prediction) in enumerate(
-                zip(conversation.utterances, model.predictor.predict(turns), strict=True)
-            )
+            for row, (utterance, prediction) in enumerate(zip(conversation.utterances, found, strict=True))
         ]
-        yield PredictedConversation(conversation.name, records, (*audio_notices, *corpus.notices))
+        yield PredictedConversation(conversation.name, records, notices)
+
+
+class ConversationStream:
+    """Predicts a conversation that goes on, one utterance after the other, each before the next one is known.
+
+    Args:
+        model: causal networks.
+        recording: the audio or video of the conversation, if there is one.
+        channels: MIX, a channel per speaker, or AUTO, which mixes here, where the conversation is not known as a whole.
+        strict: whether an utterance with faults is refused instead of being repaired.
+        on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
+        name: the name of the conversation.
+        allow_outside: whether clips may lie outside the folder in which the process runs.
+        state: a file that keeps the conversation between calls: read if it is there, and written by `save`.
+
+    Raises:
+        InputError: the networks see future utterances, there is no such recording, or the state is of other networks.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        recording: Path | None = None,
+        channels: str | Mapping[str, int] = AUTO,
+        strict: bool = False,
+        on_notice: Callable[[str], None] = lambda text: None,
+        name: str = "follow",
+        allow_outside: bool = False,
+        state: Path | None = None,
+    ) -> None:
+        if not model.config.model.causal:
+            raise InputError(
+                f"--follow: the network of {model.run} looks ahead in the conversation: train one with --preset causal"
+            )
+        check_recording(recording)
+        self._model, self._channels, self._strict, self._on_notice = model, channels, strict, on_notice
+        self._predictor = StreamingPredictor(model.predictor)
+        self._name, self._state = name, state
+        self._ids: list[str] = []
+        self._speakers: dict[str, int] = {}
+        if state is not None and exists(state):
+            before = self._predictor.resume(state)
+            self._ids, self._speakers = before["ids"], before["speakers"]
+        self._transcript = Transcript(recording, Path(), allow_outside, self._ids)
+
+    def read(self, row: Row) -> Utterance:
+        """Reads the next utterance, and repairs it or marks what cannot be used.
+
+        Raises:
+            InputError: it cannot be understood, or it is strict and there are faults.
+        """
+        model, repairs = self._model, Repairs()
+        utterance = self._transcript.read(row, repairs)
+        labels = match_labels(model.label_names, [utterance], self._strict)
+        notices = list(labels.notices)
+        repairs.settle(self._strict, notices.append)
+        utterance = utterance._replace(label=labels.known.get(utterance.label, ""))
+        if any(name in SETS for name in model.extractors) and utterance.clip is not None:
+            channels, speaker = self._channels, utterance.speaker
+            named = {} if isinstance(channels, str) else {name: channels[name] for name in channels if name == speaker}
+            conversation, audio_notices = _place_clips(Dialogue(self._name, [utterance]), named or MIX)
+            utterance = conversation.utterances[0]
+            notices += audio_notices
+        for notice in notices:
+            self._on_notice(f"utterance {utterance.id}: {notice}")
+        return utterance
+
+    def predict(self, utterance: Utterance) -> dict[str, Any]:
+        """Predicts the next utterance, of `read`, and returns its record.
+
+        Raises:
+            InputError: a feature set cannot be made.
+        """
+        corpus = extract_features(self._model, Dialogue(self._name, (utterance,)), jobs=1)
+        for notice in corpus.notices if utterance.clip else ():  # Audio that was given, and cannot be used.
+            self._on_notice(f"utterance {utterance.id}: {notice}")
+        one = standardize_turns(self._model, corpus)
+        number = self._speakers.setdefault(utterance.speaker, len(self._speakers))
+        one = one._replace(speakers=np.array([number], np.int32))
+        self._ids.append(utterance.id)
+        prediction = self._predictor.update(one)
+        available = _available(one.available, 0)
+        return describe_prediction(self._model, self._name, utterance, prediction, self._ids, available)
+
+    def save(self) -> None:
+        """Writes the state, where there is a file for it."""
+        if self._state is not None:
+            self._predictor.save(self._state, {"ids": self._ids, "speakers": self._speakers})
 
 
 def predict_stream(
@@ -102,6 +218,7 @@ def predict_stream(
     strict: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
     allow_outside: bool = False,
+    state: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Predicts each utterance of a conversation that goes on, before the next one is read.
 
@@ -109,78 +226,39 @@ def predict_stream(
         model: causal networks.
         lines: JSON Lines as they come, one utterance each; empty ones are skipped.
         recording: the audio or video of the conversation, if there is one.
-        channels: MIX, a channel per speaker, or AUTO, which mixes here, where the conversation is not known as a whole.
+        channels: as for `ConversationStream`.
         strict: whether a line with faults is answered with an error instead of being repaired.
         on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
         allow_outside: whether clips may lie outside the folder in which the process runs.
+        state: a file that keeps the conversation between calls: read if it is there, written when the lines end.
 
     Yields:
         The record of each utterance; or, for a line that cannot be understood, an object of `error`, a sentence, and
         `line`, its number. The conversation goes on without it.
 
     Raises:
-        InputError: the networks see future utterances, or there is no such recording.
+        InputError: the networks see future utterances, there is no such recording, or the state is of other networks.
     """
-    if not model.config.model.causal:
-        raise InputError(
-            f"--follow: the network of {model.run} looks ahead in the conversation: train one with --preset causal"
-        )
-    check_recording(recording)
-    transcript = Transcript(recording, Path(), allow_outside)
-    predictor = StreamingPredictor(model.predictor)
-    ids: list[str] = []
-    speakers: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        where = f"standard input: line {number}"
-        if not line.strip():
-            continue
-        try:
-            utterance = _read_line(model, transcript, line, where, channels, strict, on_notice)
-        except InputError as error:
-            yield {"error": str(error), "line": number}
-            continue
-        conversation = Dialogue("follow", (utterance,))
-        corpus = extract_features(model, conversation, jobs=1)
-        for notice in corpus.notices if utterance.clip else ():  # Audio that was given, and cannot be used.
-            on_notice(f"utterance {utterance.id}: {notice}")
-        one = standardize_turns(model, corpus)
-        one = one._replace(speakers=np.array([speakers.setdefault(utterance.speaker, len(speakers))], np.int32))
-        ids.append(utterance.id)
-        prediction = predictor.update(one)
-        yield describe_prediction(model, conversation.name, utterance, prediction, ids, _available(one.available, 0))
-
-
-def _read_line(
-    model: Model,
-    transcript: Transcript,
-    line: bytes,
-    where: str,
-    channels: str | Mapping[str, int],
-    strict: bool,
-    on_notice: Callable[[str], None],
-) -> Utterance:
+    stream = ConversationStream(model, recording, channels, strict, on_notice, allow_outside=allow_outside, state=state)
     try:
-        text = line.decode("utf-8-sig")
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                utterance = stream.read(_parse_line(line, f"standard input: line {number}"))
+            except InputError as error:
+                yield {"error": str(error), "line": number}
+                continue
+            yield stream.predict(utterance)
+    finally:
+        stream.save()
+
+
+def _parse_line(line: bytes, where: str) -> Row:
+    try:
+        return parse_json_row(line.decode("utf-8-sig"), where)
     except UnicodeDecodeError:
         raise InputError(f"{where} is not UTF-8 text: write it as UTF-8") from None
-    repairs = Repairs()
-    utterance = transcript.read(parse_json_row(text, where), repairs)
-    labels = match_labels(model.label_names, [utterance], strict)
-    notices = list(labels.notices)
-    repairs.settle(strict, notices.append)
-    utterance = utterance._replace(label=labels.known.get(utterance.label, ""))
-    if any(name in SETS for name in model.extractors) and utterance.clip is not None:
-        named = (
-            {}
-            if isinstance(channels, str)
-            else {name: channels[name] for name in channels if name == utterance.speaker}
-        )
-        conversation, audio_notices = _place_clips(Dialogue("follow", [utterance]), named or MIX)
-        utterance = conversation.utterances[0]
-        notices += audio_notices
-    for notice in notices:
-        on_notice(f"utterance {utterance.id}: {notice}")
-    return utterance
 
 
 class MatchedLabels(NamedTuple):
@@ -239,7 +317,11 @@ def _place_clips(conversation: Dialogue, channels: str | Mapping[str, int]) -> t
 
 
 def extract_features(
-    model: Model, conversation: Dialogue, jobs: int, on_utterance: Callable[[], None] = lambda: None
+    model: Model,
+    conversation: Dialogue,
+    jobs: int,
+    on_utterance: Callable[[], None] = lambda: None,
+    cache: Path | None = None,
 ) -> Corpus:
     """Extracts the features that the networks read; returns the conversation as a corpus of one dialogue.
 
@@ -249,8 +331,29 @@ def extract_features(
     corpus = to_corpus([conversation], model.label_names)
     texts = [utterance.text for utterance in conversation.utterances]
     clips = [utterance.clip for utterance in conversation.utterances]
-    made = apply_extractors(model.extractors, texts, clips, jobs, on_utterance)
+    made = apply_extractors(model.extractors, texts, clips, jobs, on_utterance, cache=cache)
     return dataclasses.replace(corpus, features=made.features, measured=made.measured, notices=made.notices)
+
+
+def score_records(label_names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Scores the predictions of labelled utterances.
+
+    Args:
+        label_names: the C emotions of the networks.
+        records: the records of `describe_prediction`, with labels or without.
+
+    Returns:
+        `utterances`, the number of those that have a label; `labels`, the emotions in the order of the confusion; and
+        the scores of `results.score_counts`. None where no utterance has a label.
+    """
+    labelled = [record for record in records if record.get("label") is not None]
+    if not labelled:
+        return None
+    probabilities = np.array([[one["probabilities"][name] for name in label_names] for one in labelled], np.float64)
+    labels = np.array([label_names.index(record["label"]) for record in labelled], np.int32)
+    counts = count(np.log(np.maximum(probabilities, MIN_PROBABILITY)), labels, np.ones(len(labels), bool))
+    scores = score_counts(counts, tuple(label_names))
+    return {"utterances": len(labelled), "labels": list(label_names), **scores}
 
 
 def describe_prediction(

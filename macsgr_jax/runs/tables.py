@@ -23,15 +23,16 @@ def format_mean(mean: float, std: float, digits: int = 1) -> str:
     return f"{mean:.{digits}f} ± {std:.{digits}f}"
 
 
-def show_score(name: str, value: dict[str, Any]) -> str:
+def show_score(name: str, value: dict[str, Any], otherwise: str = "no labels") -> str:
     """Returns mean ± standard deviation of a score as text, in percent where it is a fraction.
 
     Args:
         name: the name of the score, such as waf1.
-        value: its `mean` and `std`, of a results file; null where a run diverged.
+        value: its `mean` and `std`, of a results file; null where the split has no labels, or where a run diverged.
+        otherwise: the text where it is null.
     """
     if value["mean"] is None:
-        return "diverged"
+        return otherwise
     if name in NOT_PERCENT:
         return format_mean(value["mean"], value["std"], digits=3)
     return format_mean(100 * value["mean"], 100 * value["std"])
@@ -94,13 +95,15 @@ def describe_outcome(results: dict[str, Any]) -> list[str]:
     """Returns sentences on collapsed seeds, on what the references reach, and on the padding."""
     full = results["networks"]["full"]
     lines = [f"{100 * full['batch']['padding_share']:.1f} % of the slots of a training epoch are padding"]
+    waf1 = full["summary"]["test"]["waf1"]["mean"]
     linear = [name for name in results["reference"] if name.startswith(LINEAR)]
-    if linear:
-        scores = {"network": full["summary"]["test"]["waf1"]["mean"]}
+    if waf1 is None:
+        lines.insert(0, "the test split has no labels: it was predicted, and not scored")
+    elif linear:
+        scores = {"network": waf1}
         scores |= {name: results["reference"][name]["waf1"] for name in linear}
         lines.insert(0, "test WAF1: " + "; ".join(f"{name} {100 * waf1:.1f}" for name, waf1 in scores.items()))
     if "best possible" in results["reference"]:
-        waf1 = full["summary"]["test"]["waf1"]["mean"]
         share = waf1 / results["reference"]["best possible"]["waf1"]
         lines.insert(0, f"the network's test WAF1 of {100 * waf1:.1f} is {100 * share:.1f} % of the best possible one")
     for name, network in results["networks"].items():
@@ -182,7 +185,7 @@ those of the {chosen}; the test split was read once, after training.
 
 def _show_reference(reference: dict[str, Any], score: str) -> str:
     """Returns a score of a reference as text, without a deviation; empty where it is not known."""
-    if score not in reference:
+    if reference.get(score) is None:
         return ""
     return f"{reference[score]:.3f}" if score in NOT_PERCENT else f"{100 * reference[score]:.1f}"
 

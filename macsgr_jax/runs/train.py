@@ -14,8 +14,9 @@ from rich.console import Console
 from macsgr_jax import __version__
 from macsgr_jax.calibration import fit_temperature
 from macsgr_jax.config import Config
-from macsgr_jax.data.corpus import Corpus, choose_features
+from macsgr_jax.data.corpus import UNLABELLED, Corpus, choose_features
 from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
+from macsgr_jax.data.labels import describe_splits, inspect_labels
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import escape_formula, replace_not_finite, write_json, write_text
 from macsgr_jax.overrides import override, to_json
@@ -37,6 +38,7 @@ from macsgr_jax.runs.results import assemble, describe_corpus, describe_network
 from macsgr_jax.runs.tables import count_of, write_report
 from macsgr_jax.training.checkpoint import load_params, save_description
 from macsgr_jax.training.devices import is_writer, wait_for_all
+from macsgr_jax.training.loop import set_epochs
 
 PREDICTIONS_FILE, REPORT_FILE = "predictions.csv", "report.md"
 CONFUSION_FILE, CURVES_FILE = "confusion.png", "curves.png"
@@ -102,6 +104,7 @@ def train_and_evaluate(
     }
     if is_to_train(out, identity, resume, overwrite):
         prepared_corpora = {name: prepare(corpus, layout_of(variant)) for name, variant in variants.items()}
+        variants = {name: set_epochs(variant, prepared_corpora[name]) for name, variant in variants.items()}
         full = prepared_corpora["full"]
         corpus_description = describe_corpus(full.corpus, corpus_path)
         check_execution(execution)
@@ -147,9 +150,11 @@ def choose_variants(corpus: Corpus, config: Config, single_modalities: bool) -> 
 
 
 def describe_start(console: Console, prepared: PreparedCorpus) -> None:
-    """Prints what loading the corpus noticed, the features that are read, and the devices."""
-    for notice in prepared.corpus.notices:
-        console.print(f"note: {notice}", highlight=False)
+    """Prints what loading the corpus noticed, its labels by split, the features that are read, and the devices."""
+    for notice in (*prepared.corpus.notices, *inspect_labels(prepared.corpus)):
+        console.print(f"note: {notice}", highlight=False, soft_wrap=True)
+    for line in describe_splits(prepared.corpus):
+        console.print(line, highlight=False, soft_wrap=True)
     features = "; ".join(
         f"{modality}: {', '.join(names)}" for modality, names in prepared.standardizer.feature_sets.items()
     )
@@ -214,7 +219,8 @@ def format_predictions(prepared: PreparedCorpus, predictions: Mapping[int, Seque
     for seed, of_seed in predictions.items():
         for prediction in of_seed:
             utterance, probabilities = prediction.utterance, prediction.probabilities
-            gold, predicted = labels[corpus.labels[utterance]], labels[np.argmax(probabilities)]
+            label = corpus.labels[utterance]
+            gold, predicted = "" if label == UNLABELLED else labels[label], labels[np.argmax(probabilities)]
             numbers = (f"{value:.6f}" for value in (*probabilities, *prediction.weights))
             names = map(escape_formula, (corpus.utterance_ids[utterance], gold, predicted))
             writer.writerow([seed, *names, *numbers])

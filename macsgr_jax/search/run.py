@@ -32,7 +32,7 @@ from macsgr_jax.runs.train import EvaluatedNetwork, describe_start, finish_netwo
 from macsgr_jax.search.results import FinishedRun, assemble_sweep, choose_point, describe_points, write_table
 from macsgr_jax.search.space import Point, configure_point
 from macsgr_jax.training.devices import is_writer, wait_for_all
-from macsgr_jax.training.loop import DivergenceError, group_configs
+from macsgr_jax.training.loop import DivergenceError, group_configs, set_epochs
 
 TABLE_FILE, FIGURE_FILE = "runs.csv", "sweep.png"
 OUTPUTS = (TABLE_FILE, FIGURE_FILE, LOG_FILE, TENSORBOARD_FOLDER, "checkpoints")
@@ -90,8 +90,9 @@ def run_sweep(
     if not points or not seeds or min(seeds) < 0:
         raise InputError("a sweep needs at least one setting and one seed, and no seed below 0")
     configs = [configure_point(config, point) for point in points]
-    groups = group_points(configs)
     prepared_corpora = {layout: prepare(corpus, layout) for layout in dict.fromkeys(map(layout_of, configs))}
+    configs = [set_epochs(config, prepared_corpora[layout_of(config)]) for config in configs]
+    groups = group_points(configs)
     identity = {
         "corpus_sha256": corpus.sha256,
         "seeds": list(seeds),

@@ -34,7 +34,7 @@ from macsgr_jax.search.results import FinishedRun, describe_points
 from macsgr_jax.search.run import group_points, train_points
 from macsgr_jax.search.space import Point, configure_point, draw_points, find_setting
 from macsgr_jax.training.devices import agree, is_writer, wait_for_all
-from macsgr_jax.training.loop import DivergenceError
+from macsgr_jax.training.loop import DivergenceError, set_epochs
 
 SCHEMA = "macsgr_jax.tune/1"
 PRESET_FILE = "preset.json"
@@ -138,6 +138,7 @@ def run_tune(
     """
     if runs < 1 or not seeds or min(seeds) < 0 or not minutes > 0:
         raise InputError("a search needs at least one run and one seed, no seed below 0, and some minutes")
+    config = set_epochs(config, prepare(corpus, layout_of(config)))
     points = draw_recipes(runs, ranges or default_ranges(config), config, random_seed)
     configs = [configure_point(config, point) for point in points]
     prepared_corpora = {layout: prepare(corpus, layout) for layout in dict.fromkeys(map(layout_of, configs))}

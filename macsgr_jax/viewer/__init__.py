@@ -28,7 +28,7 @@ def render_page(data: dict[str, Any]) -> str:
         files.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html")
     )
     parts = {
-        "policy": f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; base-uri 'none';"
+        "policy": f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)}; base-uri 'none';"
         " form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
         "style": style,
         "script": script,
@@ -44,5 +44,6 @@ def embed_json(values: Any) -> str:
     return text.translate(HARMLESS)
 
 
-def _digest(content: str) -> str:
+def digest(content: str) -> str:
+    """Returns what a content security policy calls a style or a script by."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

@@ -85,8 +85,23 @@ function showConversation(place) {
   }));
   find("turns").replaceChildren(...turns.map(makeTurn));
   find("curve").setAttribute("aria-valuemax", turns.length);
+  showScores(conversation.scores);
   drawCurve();
   select(0, false);
+}
+
+// Accuracy, WAF1 and the confusion of the labelled utterances, if there are any.
+function showScores(scores) {
+  find("scores").hidden = !scores;
+  if (!scores) return;
+  find("score-line").textContent =
+    `Against the labels: WAF1 ${percent(scores.waf1)}, accuracy ${percent(scores.waa)}`;
+  const head = make("tr", {}, make("th", { scope: "col" }, "labelled as, below; predicted as, to the right"),
+    ...data.emotions.map((name) => make("th", { scope: "col" }, name)));
+  const rows = scores.confusion.map((counts, label) => counts.every((count) => count === 0) ? null
+    : make("tr", {}, make("th", { scope: "row" }, swatch(label), data.emotions[label]),
+      ...counts.map((count, emotion) => make("td", { class: emotion === label ? "hit" : "" }, `${count}`))));
+  find("confusion").replaceChildren(make("thead", {}, head), make("tbody", {}, ...rows));
 }
 
 function makeTurn(turn, place) {

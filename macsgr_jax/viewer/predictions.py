@@ -1,97 +1,23 @@
-"""Reads predictions of conversations as JSON Lines, checks them, and arranges them for the page."""
+"""Reads predictions of conversations as JSON Lines or JSON, checks them, and arranges them for the page."""
 
-import dataclasses
+import json
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
+import numpy as np
 import pydantic
-from pydantic_core import PydanticCustomError
 
 from macsgr_jax.errors import InputError, quote
 from macsgr_jax.files import read_file
+from macsgr_jax.inference.records import PredictionRecord, Relation
 from macsgr_jax.limits import MAX_TABLE_BYTES
+from macsgr_jax.weighted_f1 import weighted_f1
 
-Relation = Literal["same speaker, past", "same speaker, future", "other speaker, past", "other speaker, future"]
-ROUNDING = 1e-5  # How far a fraction may lie beyond 1 through rounding in float32.
 ROUNDED_SUM = 0.02  # How far a sum of probabilities may lie from 1 when each was rounded to few digits.
-
-
-def _check_fraction(value: float) -> float:
-    if not 0 <= value <= 1 + ROUNDING:
-        raise PydanticCustomError("share", "should lie between 0 and 1")
-    return min(value, 1.0)
-
-
-Fraction = Annotated[float, pydantic.AfterValidator(_check_fraction)]
-Name = Annotated[str, pydantic.Field(min_length=1)]
-
-
-@dataclasses.dataclass(frozen=True)
-class Influence:
-    """The attention of the semantic encoder to an utterance.
-
-    Attributes:
-        utterance: its id.
-        weight: its fraction of the attention.
-    """
-
-    utterance: Name
-    weight: Fraction
-
-
-@dataclasses.dataclass(frozen=True)
-class Edge:
-    """An edge of the semantic graph that ends in the predicted utterance.
-
-    Attributes:
-        utterance: the id of the utterance where it begins.
-        relation: speaker and time of that utterance relative to the predicted one.
-        weight: M^s of eq. 22.
-    """
-
-    utterance: Name
-    relation: Relation
-    weight: pydantic.FiniteFloat
-
-
-@dataclasses.dataclass(frozen=True)
-class PredictionRecord:
-    """One line of the file; other keys are ignored.
-
-    Attributes:
-        conversation: the name of the conversation.
-        utterance: the id of the utterance inside the conversation.
-        speaker: the name of the speaker.
-        text: the transcript, where it is known.
-        start: the start in seconds.
-        end: the end in seconds.
-        emotion: the predicted emotion.
-        probabilities: emotion -> probability.
-        weights: modality -> weight in the fusion.
-        available: modality -> whether the utterance has it.
-        uncertainty: an entropy divided by its maximum: 0 is certain, 1 a guess.
-        influences: the utterances that the semantic encoder attends to most.
-        edges: the edges of the semantic graph that end in this utterance.
-        label: the annotated emotion, where it is known.
-    """
-
-    conversation: Name
-    utterance: Name
-    speaker: Name
-    text: str | None
-    start: pydantic.FiniteFloat | None
-    end: pydantic.FiniteFloat | None
-    emotion: Name
-    probabilities: Annotated[dict[str, Fraction], pydantic.Field(min_length=1)]
-    weights: dict[str, Fraction]
-    available: dict[str, bool]
-    uncertainty: Fraction
-    influences: list[Influence]
-    edges: list[Edge]
-    label: Name | None = None
-
+DOCUMENT = ".json"
 
 LINE = pydantic.TypeAdapter(PredictionRecord)
 
@@ -100,7 +26,8 @@ def read_predictions(path: Path) -> dict[str, list[PredictionRecord]]:
     """Reads and checks predictions.
 
     Args:
-        path: a JSON Lines file, each line with the keys of `PredictionRecord`.
+        path: a JSON Lines file, each line with the keys of `PredictionRecord`; or, where it ends in .json, the document
+            of `macsgr predict --out`.
 
     Returns:
         The name of each conversation -> its utterances; both in the order of the file.
@@ -108,28 +35,11 @@ def read_predictions(path: Path) -> dict[str, list[PredictionRecord]]:
     Raises:
         InputError: the file or a line cannot be read, or lines contradict each other.
     """
-    return parse_predictions(read_file(path, MAX_TABLE_BYTES, "give a JSON Lines file of predictions"), path)
-
-
-def parse_predictions(content: bytes, path: Path) -> dict[str, list[PredictionRecord]]:
-    """Parses and checks predictions.
-
-    Args:
-        content: JSON Lines, each line with the keys of `PredictionRecord`.
-        path: the file that they are from or for, for messages.
-
-    Returns:
-        The name of each conversation -> its utterances; both in the order of the lines.
-
-    Raises:
-        InputError: a line cannot be understood, or lines contradict each other.
-    """
-    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     conversations: dict[str, list[PredictionRecord]] = {}
     numbers: dict[tuple[str, str], int] = {}
     emotions: list[str] = []
     previous = ""
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_read_lines(path), start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
@@ -187,8 +97,34 @@ def arrange(conversations: dict[str, list[PredictionRecord]]) -> dict[str, Any]:
             }
             for turn in turns
         ]
-        arranged.append({"name": name, "speakers": speakers, "utterances": utterances})
+        scores = _score(utterances, len(emotions))
+        arranged.append({"name": name, "speakers": speakers, "utterances": utterances, "scores": scores})
     return {"emotions": emotions, "relations": relations, "conversations": arranged}
+
+
+def _score(utterances: Sequence[Mapping[str, Any]], num_classes: int) -> dict[str, Any] | None:
+    """Returns accuracy, WAF1 and confusion (rows: label, columns: prediction) of the labelled utterances, if any."""
+    confusion = np.zeros((num_classes, num_classes), np.int64)
+    for one in utterances:
+        if one["label"] is not None:
+            confusion[one["label"], one["emotion"]] += 1
+    if not confusion.any():
+        return None
+    accuracy = float(np.trace(confusion) / confusion.sum())
+    return {"waa": accuracy, "waf1": float(weighted_f1(confusion)), "confusion": confusion.tolist()}
+
+
+def _read_lines(path: Path) -> list[bytes]:
+    """Returns the lines of a file, those of a document as if it had been written as JSON Lines."""
+    content = read_file(path, MAX_TABLE_BYTES, "give a JSON Lines file of predictions")
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    if path.suffix.lower() != DOCUMENT:
+        return content.split(b"\n")
+    try:
+        utterances = json.loads(content)["utterances"]
+        return [json.dumps(one).encode() for one in utterances]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(f"{path} is no document of predictions: make it again with `macsgr predict --out`") from None
 
 
 def _parse(line: bytes, where: str) -> PredictionRecord:

@@ -128,7 +128,9 @@ def test_probabilities_are_those_that_were_written_for_the_test_split(model: Pat
                 json.dumps({"speaker": int(corpus.speakers[row]), "text": corpus.texts[row], "clip": clip}) + "\n"
             )
     out = tmp_path / "said.jsonl"
-    assert predict(tmp_path / "test.jsonl", "--model", model, "--out", out, "--seed", 1) == 2  # Its clips lie elsewhere.
+    assert (
+        predict(tmp_path / "test.jsonl", "--model", model, "--out", out, "--seed", 1) == 2
+    )  # Its clips lie elsewhere.
     assert predict(tmp_path / "test.jsonl", "--model", model, "--out", out, "--seed", 1, "--allow-outside") == 0
     said = [json.loads(line)["probabilities"] for line in out.read_text(encoding="utf-8").splitlines()]
     heat = json.loads((model / "checkpoints/full/temperatures.json").read_text(encoding="utf-8"))["1"]
@@ -259,7 +261,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
     ),
     "ending": (
         lambda model, folder: [str(folder / "talk.csv"), "--out", str(folder / "said.txt")],
-        "said.txt should end in .jsonl, .csv, .html or .parquet, which decides its form",
+        "said.txt should end in .jsonl, .json, .csv, .html or .parquet, which decides its form",
     ),
     "channels": (
         lambda model, folder: [str(folder / "talk.csv"), "--channels", "Ann"],

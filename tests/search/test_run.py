@@ -103,7 +103,7 @@ def test_predictions_of_a_sweep_are_calibrated(tmp_path: Path) -> None:
         model = load_model(tmp_path / "out")
     assert model.notices == ()
     temperatures = json.loads((tmp_path / "out/checkpoints/full/temperatures.json").read_text(encoding="utf-8"))
-    assert [temperature for _, temperature in model.predictor._runs] == list(temperatures.values())
+    assert model.predictor.temperatures.tolist() == pytest.approx(list(temperatures.values()))
 
 
 def test_memory_is_measured_for_each_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,6 +179,16 @@ def test_the_turns_are_shown(browser: webdriver.Chrome) -> None:
     assert browser.execute_script(colours) == ["rgb(153, 153, 153)", "rgb(213, 94, 0)", "rgb(230, 159, 0)"]
 
 
+def test_the_scores_are_shown(browser: webdriver.Chrome) -> None:
+    """Accuracy and WAF1 of the labelled utterances, and the confusion, one row per emotion that is a label."""
+    assert read(browser, "#score-line") == ["Against the labels: WAF1 82 %, accuracy 88 %"]
+    assert not find(browser, "#confusion").is_displayed()
+    find(browser, "#score-line").click()
+    assert find(browser, "#confusion").is_displayed()
+    assert read(browser, "#confusion tbody th") == ["neutral", "angry"]
+    assert read(browser, "#confusion td") == ["0", "1", "0", "0", "7", "0"]
+
+
 def test_keys_move_the_selection_in_the_list_and_on_the_curve(browser: webdriver.Chrome) -> None:
     assert read_selection(browser) == 1
     for selector, key, expected in [

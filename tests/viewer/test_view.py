@@ -14,7 +14,7 @@ import pytest
 
 from macsgr_jax.cli.main import main
 from macsgr_jax.inference.predictor import RELATIONS
-from macsgr_jax.viewer.predictions import Relation
+from macsgr_jax.inference.records import Relation
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&lt;!-- {{script}} \u2028 ü \U0001f600"
@@ -122,6 +122,25 @@ def test_the_page_holds_what_the_file_says(view: Callable[..., str]) -> None:
     assert second["modalities"] == [["audio", 1.0, True], ["text", 0.0, False]]
     assert second["influences"] == [[0, 0.21]]
     assert [turn["text"] for turn in supper["utterances"]] == ["Soup again."]
+
+
+def test_the_page_scores_labelled_utterances(view: Callable[..., str]) -> None:
+    """Rows of the confusion are labels, columns predictions, in the order of the emotions."""
+    lunch, supper = read_data(view([*LUNCH[:1], {**LUNCH[1], "label": "happy"}, LUNCH[2]]))["conversations"]
+    assert lunch["scores"] == {"waa": 0.5, "waf1": pytest.approx(2 / 3), "confusion": [[1, 1], [0, 0]]}
+    assert supper["scores"] is None
+
+
+def test_a_document_is_shown_as_its_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The .json of `macsgr predict`, whose utterances are those of JSON Lines."""
+    lines, document = write_lines(tmp_path / "l.jsonl", LUNCH), tmp_path / "l.json"
+    document.write_text(json.dumps({"scores": None, "utterances": LUNCH}), encoding="utf-8")
+    for name in ("l.jsonl", "l.json"):
+        assert main(["view", str(tmp_path / name), "-o", str(tmp_path / f"{name}.html")]) == 0
+    assert (tmp_path / "l.json.html").read_text() == (tmp_path / "l.jsonl.html").read_text() and lines.is_file()
+    document.write_text("[1]", encoding="utf-8")
+    assert main(["view", str(document), "-o", str(tmp_path / "x.html")]) == 2
+    assert "l.json is no document of predictions" in capsys.readouterr().err
 
 
 def test_the_relations_are_those_of_the_predictions() -> None:

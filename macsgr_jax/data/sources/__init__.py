@@ -38,7 +38,7 @@ READERS: Mapping[str, Source] = MappingProxyType(
         ),
         "conversations": Source(
             reads="a folder with folders train, test and perhaps validation of transcripts as `macsgr predict` reads"
-            " them, each utterance with a label",
+            " them, with labels",
             read=read_labelled_conversations,
             options=("strict", "allow_outside"),
         ),

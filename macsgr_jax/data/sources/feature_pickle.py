@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from macsgr_jax.data.corpus import SPLITS, Corpus
+from macsgr_jax.data.corpus import SPLITS, UNLABELLED, Corpus
 from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
 from macsgr_jax.data.safe_pickle import Record, load_pickle
 from macsgr_jax.data.sources.build import ImportedCorpus
@@ -92,9 +92,9 @@ def read_feature_pickle(path: Path, labels: Sequence[str] = (), thresholds: Sequ
     content = load_pickle(path)
     try:
         if isinstance(content, Mapping) and {"train", "test"} <= set(content):
-            parts = _read_samples(path, content, thresholds)
+            parts = _read_samples(path, content, labels, thresholds)
         elif isinstance(content, tuple | list) and len(content) >= 8:
-            parts = _read_tuple(path, list(content), thresholds)
+            parts = _read_tuple(path, list(content), labels, thresholds)
         else:
             raise _other_layout(path, f"it holds a {type(content).__name__}")
         return ImportedCorpus(_assemble(path, parts, labels, thresholds))
@@ -105,7 +105,9 @@ def read_feature_pickle(path: Path, labels: Sequence[str] = (), thresholds: Sequ
         raise _other_layout(path, quote(f"{type(error).__name__}: {error}")) from None
 
 
-def _read_samples(path: Path, content: Mapping[str, Any], thresholds: Sequence[float]) -> list[_Part]:
+def _read_samples(
+    path: Path, content: Mapping[str, Any], label_names: Sequence[str], thresholds: Sequence[float]
+) -> list[_Part]:
     """Reads COGMEN's layout."""
     found = []
     for split, key in zip(SPLITS, ("train", "dev", "test"), strict=True):
@@ -119,14 +121,14 @@ def _read_samples(path: Path, content: Mapping[str, Any], thresholds: Sequence[f
                 "audio_features": fields["audio"],
                 "video_features": fields.get("visual"),
             }
-            labels = _read_labels(path, fields["vid"], fields["label"], thresholds)
+            labels = _read_labels(path, fields["vid"], fields["label"], label_names, thresholds)
             found.append(
                 _make_part(path, fields["vid"], split, fields["speaker"], labels, features, fields["sentence"])
             )
     return found
 
 
-def _read_tuple(path: Path, parts: list[Any], thresholds: Sequence[float]) -> list[_Part]:
+def _read_tuple(path: Path, parts: list[Any], label_names: Sequence[str], thresholds: Sequence[float]) -> list[_Part]:
     """Reads DialogueRNN's layout and its relatives."""
     # The dictionaries end where the training dialogues are listed.
     count = next(index for index, part in enumerate(parts) if not isinstance(part, Mapping))
@@ -145,7 +147,7 @@ def _read_tuple(path: Path, parts: list[Any], thresholds: Sequence[float]) -> li
             vid,
             "test" if vid in tested else "validation" if vid in validation else "train",
             speakers[vid],
-            _read_labels(path, vid, labels[vid], thresholds),
+            _read_labels(path, vid, labels[vid], label_names, thresholds),
             {name: values[vid] for name, values in zip(names, features, strict=True)},
             sentences[vid],
         )
@@ -208,8 +210,13 @@ def _check_text(text: str, where: str, limit: int) -> str:
     return text
 
 
-def _read_labels(path: Path, name: Any, labels: Any, thresholds: Sequence[float]) -> list[str]:
-    """Returns T names or numbers of emotions; a one-hot vector is the position of its one, a value its class."""
+def _read_labels(
+    path: Path, name: Any, labels: Any, label_names: Sequence[str], thresholds: Sequence[float]
+) -> list[str]:
+    """Returns T names or numbers of emotions; a one-hot vector is the position of its one, a value its class.
+
+    NaN is no label, which is an empty name; so is -1 where the emotions are named, since it cannot be one of them.
+    """
     where = f"{path}: dialogue {quote(name)}"
     labels = list(labels)
     if labels and all(isinstance(label, str) for label in labels):
@@ -230,17 +237,16 @@ def _read_labels(path: Path, name: Any, labels: Any, thresholds: Sequence[float]
         values = values.argmax(axis=1).astype(np.float64)
     values = values.reshape(-1)
     if thresholds:
-        if not np.isnan(values).any():
-            return [str(number) for number in np.searchsorted(thresholds, values, side="right")]
-    else:
-        _check_numbers(values, where)
-    for position in np.flatnonzero(np.isnan(values))[:1]:
-        raise InputError(f"{where}, utterance {position} has the label NaN: leave out utterances that have no label")
-    return [str(int(value)) for value in values]
+        classes = np.searchsorted(thresholds, values, side="right")
+        return ["" if np.isnan(value) else str(number) for value, number in zip(values, classes, strict=True)]
+    if label_names:
+        values = np.where(values == UNLABELLED, np.nan, values)
+    _check_numbers(values, where)
+    return ["" if np.isnan(value) else str(int(value)) for value in values]
 
 
 def _check_numbers(values: np.ndarray, where: str) -> None:
-    """Refuses labels that are no numbers of emotions, with an advice that helps; NaN is left to the caller."""
+    """Refuses labels that are no numbers of emotions, with an advice that helps; NaN is no label."""
     wrong = np.isfinite(values) & (values != np.round(values))
     for position in np.flatnonzero(wrong)[:1]:
         raise InputError(
@@ -249,13 +255,16 @@ def _check_numbers(values: np.ndarray, where: str) -> None:
             " --labels"
         )
     for position in np.flatnonzero(values < 0)[:1]:
+        unlabelled = ", and -1 is no label" if values[position] == UNLABELLED else ""
         raise InputError(
-            f"{where}, utterance {position} has the label {values[position]:g}, which numbers no emotion: leave out"
-            " utterances that have no label, or, if the labels are values on a scale, divide it with --threshold"
+            f"{where}, utterance {position} has the label {values[position]:g}, which numbers no emotion: name the"
+            f" emotions from number 0 on with --labels{unlabelled}, or, if the labels are values on a scale, divide it"
+            " with --threshold"
         )
-    if values.max(initial=0) > MAX_LABEL:  # Infinity too.
+    largest = values[~np.isnan(values)].max(initial=0)
+    if largest > MAX_LABEL:  # Infinity too.
         raise InputError(
-            f"{where} has the label {values.max():g}, and emotions are numbered from 0: write each label as the number"
+            f"{where} has the label {largest:g}, and emotions are numbered from 0: write each label as the number"
             " of its emotion"
         )
 
@@ -289,7 +298,9 @@ def _assemble(path: Path, parts: list[_Part], label_names: Sequence[str], thresh
         path.stem,
         [
             dialogue._replace(
-                utterances=[utterance._replace(label=names[utterance.label]) for utterance in dialogue.utterances]
+                utterances=[
+                    utterance._replace(label=names.get(utterance.label, "")) for utterance in dialogue.utterances
+                ]
             )
             for dialogue in dialogues
         ],
@@ -312,7 +323,9 @@ def _name_labels(
     Raises:
         InputError: the file does not show what its numbers mean, and no names or too few were given.
     """
-    labels = {utterance.label for utterance in list_utterances(dialogues)}
+    labels = {utterance.label for utterance in list_utterances(dialogues)} - {""}
+    if not labels:
+        raise InputError(f"{path}: no utterance has a label: label some of them")
     if not all(label.isdecimal() for label in labels):
         if any(label.isdecimal() for label in labels):
             raise InputError(f"{path} has both names and numbers as labels: write all of them as names, or as numbers")

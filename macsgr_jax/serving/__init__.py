@@ -1,0 +1,1 @@
+"""A server of predictions: a local page to drop conversations on, and a small JSON API."""
