@@ -32,7 +32,13 @@ import zipfile
 names = zipfile.ZipFile(sys.argv[1]).namelist()
 roots = {name.split("/")[0] for name in names}
 assert {root for root in roots if not root.endswith(".dist-info")} == {"macsgr_jax"}, roots
-for name in ("py.typed", "viewer/page.html", "viewer/page.css", "viewer/page.js"):
+pages = [f"viewer/page.{end}" for end in ("html", "css", "js")] + [f"serving/home.{end}" for end in ("html", "css", "js")]
+models = [
+    f"runs/pretrained/{model}/{file}"
+    for model in ("meld-text", "meld-text-causal")
+    for file in ("README.md", "model.json", "weights.safetensors")
+]
+for name in ("py.typed", *pages, *models):
     assert f"macsgr_jax/{name}" in names, f"the wheel lacks {name}"
 PYTHON
 say "macsgr_jax is its only top-level name"
@@ -75,6 +81,19 @@ install "$wheel[cli]"
 "$macsgr" train --corpus synthetic --epochs 1 --seeds 1 --out run
 test -s run/results.json
 say "macsgr train runs with the extra cli"
+
+printf 'speaker,text\nAnn,Where have you been?\nBob,I am so sorry!\n' >talk.csv
+expect_missing text "$macsgr" predict talk.csv
+expect_missing serve "$macsgr" serve
+install "$wheel[cli,text]"
+"$macsgr" predict talk.csv --out shipped.json
+"$python" -c '
+import json
+from macsgr_jax import load_predictor
+predicted = load_predictor().predict("talk.csv").to_dicts()
+assert predicted == json.load(open("shipped.json"))["utterances"]
+'
+say "the model that ships predicts with the extras cli and text, in Python as on the command line"
 
 examples=$checkout/examples/spoken
 "$macsgr" train --corpus "$examples/spoken.npz" --epochs 2 --seeds 1 --out spoken

@@ -71,6 +71,9 @@ def fit_ensemble_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     rows = np.arange(scores.shape[1])
     from scipy.special import logsumexp
 
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
     def likelihood(log_temperature: float) -> float:
         scaled = scores / np.exp(log_temperature)
         of_label = scaled[:, rows, labels] - logsumexp(scaled, axis=-1)

@@ -11,14 +11,22 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import FiniteFloat, NonNegativeInt, PositiveInt
 
 from macsgr_jax.errors import InputError
+from macsgr_jax.limits import MAX_EPOCHS, MAX_SEED
 
 Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
 ClosedFraction = Annotated[float, pydantic.Field(ge=0, le=1)]
-PositiveFloat = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+# Within what float32 holds, and sizes within what a machine does: a setting may come from a file.
+PositiveFloat = Annotated[float, pydantic.Field(gt=0, le=1e30, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, pydantic.Field(ge=0, le=1e30, allow_inf_nan=False)]
+AnyFloat = Annotated[float, pydantic.Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
+Size = Annotated[int, pydantic.Field(gt=0, le=100_000)]
+Slots = Annotated[int, pydantic.Field(ge=0, le=10_000_000)]
+Reach = Annotated[int, pydantic.Field(ge=0, le=10_000)]
+Epochs = Annotated[int, pydantic.Field(gt=0, le=MAX_EPOCHS)]
+AutomaticEpochs = Annotated[int, pydantic.Field(ge=0, le=MAX_EPOCHS)]
+Seed = Annotated[int, pydantic.Field(ge=0, le=MAX_SEED)]
 Matmul = Literal["float32", "bfloat16"]
 
 
@@ -51,8 +59,8 @@ class DataConfig:
     features: tuple[str, ...] = ()
     clip: NonNegativeFloat = 5.0
     validation_fraction: Fraction = 0.15
-    validation_seed: NonNegativeInt = 0
-    slots_per_row: NonNegativeInt = 0
+    validation_seed: Seed = 0
+    slots_per_row: Slots = 0
 
 
 @pydantic.with_config(extra="forbid")
@@ -93,17 +101,17 @@ class ModelConfig:
         matmul: precision of the products with weights; weights and sums stay float32 (paper: unsaid).
     """
 
-    hidden_size: PositiveInt = 150
-    fused_size: PositiveInt = 100
+    hidden_size: Size = 150
+    fused_size: Size = 100
     dropout: Fraction = 0.5
     input_dropout: Fraction = 0.3
-    distribution_heads: PositiveInt = 4
-    fusion_heads: PositiveInt = 4
-    semantic_heads: PositiveInt = 2
-    window_past: NonNegativeInt = 10
-    window_future: NonNegativeInt = 10
-    max_hops: PositiveInt = 8
-    num_prototypes: PositiveInt = 500
+    distribution_heads: Size = 4
+    fusion_heads: Size = 4
+    semantic_heads: Size = 2
+    window_past: Reach = 10
+    window_future: Reach = 10
+    max_hops: Size = 8
+    num_prototypes: Size = 500
     initial_std: PositiveFloat = 0.05
     min_std: PositiveFloat = 1e-4
     max_std: NonNegativeFloat = 1.0
@@ -185,13 +193,13 @@ class LossConfig:
     temperature_other: PositiveFloat = traced(0.1)
     temperature_cross: PositiveFloat = traced(0.05)
     temperature_prototype: PositiveFloat = traced(0.07)
-    offset_intra: FiniteFloat = traced(0.0)
-    offset_cross: FiniteFloat = traced(0.0)
+    offset_intra: AnyFloat = traced(0.0)
+    offset_cross: AnyFloat = traced(0.0)
     offset_form: Literal["inside", "printed"] = "inside"
     gate_positives: bool = True
     sinkhorn_epsilon: PositiveFloat = 0.05
-    sinkhorn_iterations: PositiveInt = 3
-    prototype_frozen_epochs: NonNegativeInt = 1
+    sinkhorn_iterations: Size = 3
+    prototype_frozen_epochs: Slots = 1
     class_balance: ClosedFraction = 0.0
     instance_alignment: bool = True
     prototype_alignment: bool = True
@@ -222,12 +230,12 @@ class TrainConfig:
         checkpoint: the weights reported: of the last epoch, or (literal) of the best validation WAF1.
     """
 
-    epochs: NonNegativeInt = 0
-    dialogues_per_step: PositiveInt = 16
+    epochs: AutomaticEpochs = 0
+    dialogues_per_step: Size = 16
     learning_rate: PositiveFloat = traced(3e-3)
     min_learning_rate: NonNegativeFloat = 1e-8
     schedule: Literal["cosine", "restarts", "constant"] = "cosine"
-    restart_epochs: PositiveInt = 50
+    restart_epochs: Epochs = 50
     warmup_epochs: NonNegativeFloat = 0.0
     weight_decay: NonNegativeFloat = traced(1e-4)
     weight_decay_mode: Literal["coupled", "decoupled"] = "coupled"

@@ -4,6 +4,7 @@ What is written stands under a temporary name beside its own until it is whole, 
 """
 
 import errno
+import io
 import json
 import math
 import os
@@ -15,12 +16,13 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, BinaryIO
-
-import numpy as np
+from typing import IO, TYPE_CHECKING, Any
 
 from macsgr_jax.errors import InputError, quote
 from macsgr_jax.limits import MAX_ARRAY_BYTES, MAX_ARRAYS, MAX_JSON_BYTES, allow
+
+if TYPE_CHECKING:
+    import numpy as np
 
 try:
     import fcntl
@@ -52,7 +54,7 @@ def read_file(path: Path, max_bytes: float, advice: str = CHECK) -> bytes:
 
 
 @contextmanager
-def open_file(path: Path, max_bytes: float = math.inf, advice: str = CHECK) -> Iterator[BinaryIO]:
+def open_file(path: Path, max_bytes: float = math.inf, advice: str = CHECK) -> Iterator[io.BufferedReader]:
     """Opens a regular file, and tells in one sentence whatever fails, also while it is read.
 
     A device or a pipe is refused before anything is read of it: reading could wait for ever, or take all memory.
@@ -182,7 +184,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number in JSON")
 
 
-def read_npz(path: Path, advice: str = CHECK) -> dict[str, np.ndarray]:
+def read_npz(path: Path, advice: str = CHECK) -> dict[str, "np.ndarray"]:
     """Reads all arrays of an .npz file, none of which holds Python objects; see `unpack_npz`.
 
     Args:
@@ -202,7 +204,7 @@ def read_npz(path: Path, advice: str = CHECK) -> dict[str, np.ndarray]:
             raise InputError(f"{path} is damaged ({quote(error) or type(error).__name__}): {advice}") from None
 
 
-def unpack_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
+def unpack_npz(file: IO[bytes]) -> dict[str, "np.ndarray"]:
     """Reads all arrays of an open .npz file; what each claims to hold is compared with what is there before.
 
     Args:
@@ -216,6 +218,8 @@ def unpack_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
         ValueError: an array holds Python objects, is there twice, or contradicts itself; `zipfile` and `zlib` raise
             more types over damaged bytes.
     """
+    import numpy as np  # Here, since the help of the commands needs files and no arrays.
+
     arrays: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(file) as archive:
         members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
@@ -237,9 +241,11 @@ def unpack_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
 
 def _check_array_size(content: IO[bytes], size: int, name: str) -> None:
     """Raises ValueError where an array claims another size than it has, before anything of that size is allocated."""
-    version = np.lib.format.read_magic(content)  # type: ignore[arg-type]
+    import numpy as np
+
+    version = np.lib.format.read_magic(content)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read_header(content)  # type: ignore[arg-type]
+    shape, _, dtype = read_header(content)
     if dtype.hasobject:
         advice = "which are never unpickled; save it as a plain array of numbers or strings"
         raise ValueError(f"the array {quote(name)} {OBJECTS}, {advice}")
@@ -428,8 +434,10 @@ def replace_not_finite(values: Any) -> Any:
     return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
-def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_npz(path: Path, arrays: Mapping[str, "np.ndarray"]) -> None:
     """Writes arrays to a compressed, pickle-free .npz; their names may be any."""
+    import numpy as np
+
     with (
         write_atomically(path) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive,

@@ -8,7 +8,7 @@ from experiments.paper.formatting import format_percent
 from experiments.paper.study import NetworkCache
 from macsgr_jax.overrides import setting_names
 from macsgr_jax.presets import DEFAULT
-from macsgr_jax.runs.references import LINEAR, LINEAR_IN_CONTEXT, MAJORITY
+from macsgr_jax.runs.references import LINEAR, LINEAR_IN_CONTEXT, MAJORITY, compute_references
 
 BOTH = "both"
 # Corpus -> part -> feature sets. CMU-MOSI's speech knows the training labels (docs/lab_notes.md): it shows here only
@@ -37,7 +37,7 @@ def score_parts(cache: NetworkCache, corpus: str) -> dict[str, Any]:
     rows, parts = [], {}
     for part, features in list_parts(corpus).items():
         trained = cache.train(corpus, f"default {part}", (*default_settings(), f"data.features={','.join(features)}"))
-        seeds, references = trained.network["seeds"], trained.results["reference"]
+        seeds, references = trained.network["seeds"], compute_references(trained.prepared, trained.config)
         last = [seed["curves"]["validation_waf1"][-1] for seed in seeds]
         collapsed = [seed["seed"] for seed in seeds if seed["collapsed"]]
         simple = {name: references[name]["validation"]["waf1"] for name in references}

@@ -47,7 +47,7 @@ class StudyOptions:
     """Options that all scripts of the paper's tables and figures share.
 
     Attributes:
-        corpora: Folder of iemocap.npz, meld.npz and mosi.npz (docs/corpus.md describes the format).
+        corpora: Folder of iemocap.npz, meld.npz, mosei.npz and mosi.npz (docs/corpus.md describes the format).
         runs: Folder of trained networks, shared by all of these scripts: a network in it is not trained again.
         results: Folder for the table or figure and its numbers.
         seeds: Seeds per network: 0, 1, ...

@@ -1,6 +1,7 @@
 """`macsgr import`: turns a release, a file in common use, or own conversations into a corpus of docs/corpus.md."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +16,7 @@ from macsgr_jax.features.channels import parse_channels
 from macsgr_jax.features.importing import SENTENCE_MODEL, import_corpus
 from macsgr_jax.features.loudness import TARGET
 from macsgr_jax.features.registry import NAMES
+from macsgr_jax.limits import MAX_JOBS, check_option
 
 if TYPE_CHECKING:
     Kind = str
@@ -75,6 +77,7 @@ class ImportCorpus:
 
 def main(command: ImportCorpus) -> None:
     """Imports a corpus and prints what is in it."""
+    check_option("--jobs", command.jobs, 0, MAX_JOBS)
     sequences = _parse_sequences(command.sequence)
     inputs = [command.source, *sequences.values(), *([command.folds] if command.folds else [])]
     refuse_output(command.out, command.overwrite, inputs)
@@ -107,8 +110,8 @@ def main(command: ImportCorpus) -> None:
         console.print(line, highlight=False, soft_wrap=True)
     for name, values in corpus.features.items():
         console.print(f"{name}: {values.shape[1]} columns", highlight=False)
-    emotions = f"emotions: {', '.join(corpus.label_names)}"
-    console.print(f"{emotions}\nwrote {command.out}", highlight=False, soft_wrap=True)
+    console.print(f"emotions: {', '.join(corpus.label_names)}", highlight=False, soft_wrap=True)
+    console.print(f"wrote {command.out}", highlight=False, soft_wrap=True)
 
 
 def _split_list(text: str) -> list[str]:
@@ -117,7 +120,10 @@ def _split_list(text: str) -> list[str]:
 
 def _parse_thresholds(text: str) -> list[float]:
     try:
-        return [float(part) for part in _split_list(text)]
+        thresholds = [float(part) for part in _split_list(text)]
+        if not all(map(math.isfinite, thresholds)):
+            raise ValueError
+        return thresholds
     except ValueError:
         raise InputError(f"--threshold {text}: give numbers separated by commas, such as 0 or -1,1") from None
 

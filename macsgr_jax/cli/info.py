@@ -29,9 +29,10 @@ class Info:
 def main(command: Info) -> None:
     """Describes the corpus or the run, and prints the description."""
     from macsgr_jax.data.corpus_file import load_corpus
+    from macsgr_jax.files import is_folder
     from macsgr_jax.runs.info import describe_contents, describe_run
 
-    is_run = command.path.is_dir()
+    is_run = is_folder(command.path)
     described = describe_run(command.path) if is_run else describe_contents(load_corpus(str(command.path)))
     if command.json:
         print(json.dumps(described, indent=2))

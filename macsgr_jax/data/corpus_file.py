@@ -2,9 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -319,15 +318,13 @@ def _read_extractors(table: _Table, features: dict[str, np.ndarray]) -> dict[str
     return found
 
 
-def save_corpus(
-    corpus: Corpus, path: str | os.PathLike[str], extra_arrays: Mapping[str, np.ndarray] = MappingProxyType({})
-) -> None:
+def save_corpus(corpus: Corpus, path: str | os.PathLike[str], /, **extra_arrays: np.ndarray) -> None:
     """Writes a corpus so that `load_corpus` returns it again; notices and sha256 are not written.
 
     Args:
         corpus: the corpus to write.
         path: the .npz file, replaced in one step if it is there.
-        extra_arrays: name -> further array, which `load_corpus` does not read.
+        **extra_arrays: further arrays, of any names, which `load_corpus` does not read.
 
     Raises:
         InputError: the file cannot be written.

@@ -102,12 +102,12 @@ class Transcript:
     Args:
         recording: the recording of the whole conversation, if there is one.
         folder: the folder to which paths of clips are relative.
-        allow_outside: whether clips may lie outside of it.
         earlier: the ids of utterances that were read before, in another call.
+        allow_outside: whether clips may lie outside of the folder.
     """
 
     def __init__(
-        self, recording: Path | None, folder: Path, allow_outside: bool = False, earlier: Sequence[str] = ()
+        self, recording: Path | None, folder: Path, earlier: Sequence[str] = (), allow_outside: bool = False
     ) -> None:
         self._recording = recording
         self._folder = _ClipFolder(folder, allow_outside)
@@ -138,22 +138,13 @@ class Transcript:
         return utterance
 
 
-def make_conversation(
-    name: str,
-    rows: Sequence[Row],
-    recording: Path | None = None,
-    folder: Path = Path(),
-    *,
-    repairs: Repairs,
-    allow_outside: bool = False,
-) -> Dialogue:
-    """Makes a conversation of its rows.
+def make_conversation(name: str, rows: Sequence[Row], recording: Path | None, repairs: Repairs) -> Dialogue:
+    """Makes a conversation of its rows, whose clips may lie anywhere.
 
     Args:
         name: the name of the conversation.
         rows: at least one row, of `transcripts.row.make_row`.
         recording: the recording of the whole conversation, if there is one.
-        folder: the folder to which paths of clips are relative.
         repairs: gets what was repaired.
         allow_outside: whether clips may lie outside the folder.
 
@@ -163,7 +154,8 @@ def make_conversation(
     Raises:
         InputError: a row cannot be used.
     """
-    return Dialogue(name, _read_utterances(rows, recording, _ClipFolder(folder, allow_outside), repairs))
+    clips = _ClipFolder(Path(), allow_outside=True)
+    return Dialogue(name=name, utterances=_read_utterances(rows, recording, clips, repairs))
 
 
 def to_corpus(conversations: Sequence[Dialogue], label_names: Sequence[str], name: str = "") -> Corpus:
@@ -276,7 +268,7 @@ def _read_file(
 
 
 class _ClipFolder:
-    """The folder to which paths of clips are relative, and outside of which they may not lead unless that is allowed."""
+    """The folder to which paths of clips are relative, and outside of which they lead only where that is allowed."""
 
     def __init__(self, path: Path, allow_outside: bool, inside: Path | None = None) -> None:
         self._path, self._allow_outside = path, allow_outside
@@ -384,8 +376,8 @@ def _sort(utterances: list[Utterance], counted: bool, repairs: Repairs) -> list[
         if utterance.start is not None:
             if utterance.start < latest:
                 detail = (
-                    f"it starts at {utterance.start:g} s, before utterance {quote(before)} above it, at {latest:g} s: sort the"
-                    " utterances by their start"
+                    f"it starts at {utterance.start:g} s, before utterance {quote(before)} above it, at {latest:g} s:"
+                    " sort the utterances by their start"
                 )
                 repairs.add("out of order" if counted else "unsorted", utterance.where, detail)
             else:
@@ -426,8 +418,8 @@ def _count_overlaps(utterances: Sequence[Utterance], repairs: Repairs) -> None:
             and (same.start or 0.0) <= utterance.start < (same.end or 0.0)
         ):
             detail = (
-                f"it overlaps utterance {quote(same.id)}, by the same speaker, which ends at {same.end:g} s: utterances of"
-                " one speaker must not overlap; correct the times"
+                f"it overlaps utterance {quote(same.id)}, by the same speaker, which ends at {same.end:g} s: utterances"
+                " of one speaker must not overlap; correct the times"
             )
             repairs.add("overlap", utterance.where, detail)
         if same is None or same.end is None or utterance.end > same.end:

@@ -168,7 +168,7 @@ def read_source(kind: str, source: Path, **options: Any) -> ImportedCorpus:
 def _write_checked(corpus: Corpus, out: Path, extra_arrays: Mapping[str, np.ndarray]) -> Corpus:
     """Writes the corpus and reads it again; nothing is left if it could not be trained on."""
     with write_atomically(out) as temporary:
-        save_corpus(corpus, temporary, extra_arrays)
+        save_corpus(corpus, temporary, **extra_arrays)
         try:
             return load_corpus(temporary)
         except InputError as error:

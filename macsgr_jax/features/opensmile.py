@@ -146,8 +146,9 @@ class _Cache:
             values = read_npz(path).get("values")
         except InputError:
             return None
-        fits = values is not None and values.shape == (width,) and values.dtype == np.float32
-        return values if fits and np.isfinite(values).all() else None
+        if values is None or values.shape != (width,) or values.dtype != np.float32 or not np.isfinite(values).all():
+            return None
+        return values
 
     def write(self, key: str, values: np.ndarray) -> None:
         """Keeps f32[width]."""

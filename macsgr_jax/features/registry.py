@@ -163,7 +163,10 @@ def check_extractor(name: str, extractor: Extractor) -> None:
             f"the feature set {name} was made by {quote(repr(named))}, which this version of macsgr_jax does"
             " not know: update it"
         )
-    _check_parts(name, kind, extractor)
+    fields = kind.schema.model_fields
+    missing = {part for part in fields if fields[part].is_required()} - description.keys() - extractor.arrays.keys()
+    if missing:
+        raise InputError(f"how the feature set {name} was made lacks {min(missing)}: import the corpus and train again")
     try:
         here = importlib.metadata.version(kind.package)
     except importlib.metadata.PackageNotFoundError:
@@ -177,6 +180,7 @@ def check_extractor(name: str, extractor: Extractor) -> None:
             f"the feature set {name} was made with {kind.package} {trained}, and here is {here}: the network would see"
             f" other numbers than it was trained on; pip install {kind.package}=={trained}"
         )
+    _check_parts(name, kind, extractor)
 
 
 def _check_parts(name: str, kind: Kind, extractor: Extractor) -> None:
@@ -192,9 +196,10 @@ def _check_parts(name: str, kind: Kind, extractor: Extractor) -> None:
         kind.schema.model_validate(extractor.description | extractor.arrays)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        part = ".".join(quote(part, 60) for part in first["loc"])
-        problem = f"lacks {part}" if first["type"] == "missing" else f"does not fit ({part}: {quote(first['msg'])})"
-        raise InputError(f"how the feature set {name} was made {problem}: import the corpus and train again") from None
+        problem = ": ".join([".".join(quote(part, 60) for part in first["loc"]), quote(first["msg"])])
+        raise InputError(
+            f"how the feature set {name} was made does not fit ({problem}): import the corpus and train again"
+        ) from None
 
 
 def add_features(

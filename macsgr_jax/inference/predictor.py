@@ -14,7 +14,7 @@ from macsgr_jax.config import ModelConfig
 from macsgr_jax.data.batching import order_by_length, pack_dialogues
 from macsgr_jax.models import Network, build_network
 from macsgr_jax.models.stream import STREAM, Cursor
-from macsgr_jax.types import Batch, Params
+from macsgr_jax.types import AnyArray, Batch, Params
 
 RELATIONS = ("same speaker, past", "same speaker, future", "other speaker, past", "other speaker, future")
 MIN_SLOTS = 16
@@ -99,11 +99,11 @@ class RowPredictions(NamedTuple):
         similarity: f32[B, N, K], M^s of eq. 22.
     """
 
-    probabilities: Array
-    sampled: Array
-    weights: Array
-    attention: Array
-    similarity: Array
+    probabilities: AnyArray
+    sampled: AnyArray
+    weights: AnyArray
+    attention: AnyArray
+    similarity: AnyArray
 
 
 class Kept(NamedTuple):
@@ -420,7 +420,7 @@ def place_windows(filled: Sequence[Sequence[tuple[Turns, Window]]], rows: int, s
     """
     turns = filled[0][0][0]
 
-    def place(select: Callable[[Turns], np.ndarray]) -> np.ndarray:
+    def place(select: Callable[[Turns], np.ndarray]) -> AnyArray:
         like = select(turns)
         values = np.zeros((rows, slots, *like.shape[1:]), like.dtype)
         for row, members in enumerate(filled):
@@ -431,15 +431,20 @@ def place_windows(filled: Sequence[Sequence[tuple[Turns, Window]]], rows: int, s
                 start += length
         return values
 
-    dialogue = np.full((rows, slots), -1, np.int32)
+    dialogue: AnyArray = np.full((rows, slots), -1, np.int32)
+    labels: AnyArray = np.zeros((rows, slots), np.int32)
     for row, members in enumerate(filled):
         lengths = [window.last - window.first for _, window in members]
         dialogue[row, : sum(lengths)] = np.repeat(np.arange(len(lengths)), lengths)
     return Batch(
-        features={name: place(lambda one, name=name: one.features[name]) for name in turns.features},
-        available={name: place(lambda one, name=name: one.available[name]) for name in turns.available},
+        features={name: place(_get("features", name)) for name in turns.features},
+        available={name: place(_get("available", name)) for name in turns.available},
         speakers=place(lambda one: one.speakers.astype(np.int32)),
-        labels=np.zeros((rows, slots), np.int32),
+        labels=labels,
         dialogue=dialogue,
         mask=dialogue >= 0,
     )
+
+
+def _get(field: str, name: str) -> Callable[[Turns], np.ndarray]:
+    return lambda turns: getattr(turns, field)[name]

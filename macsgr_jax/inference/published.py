@@ -30,7 +30,7 @@ from macsgr_jax.models import build_network
 from macsgr_jax.overrides import from_json
 from macsgr_jax.types import Params
 
-FORMAT = "macsgr_jax.model/1"
+FORMAT: Literal["macsgr_jax.model/1"] = "macsgr_jax.model/1"
 DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
 VOCABULARY_FILE, CARD_FILE = "vocabulary.json", "README.md"
 FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, VOCABULARY_FILE, CARD_FILE)

@@ -17,7 +17,7 @@ from macsgr_jax.files import write_npz
 from macsgr_jax.inference.predictor import Kept, Prediction, Predictor, RowPredictions, Turns, predict_draws
 from macsgr_jax.models import Network
 from macsgr_jax.models.stream import Cursor
-from macsgr_jax.types import Batch, Params
+from macsgr_jax.types import AnyArray, Batch, Params
 
 # Windows begin half a window after one another, so that each utterance lies in two of them. Both are rows of one batch:
 # with a single row XLA would copy everything that is kept at every step, instead of writing in place.
@@ -139,7 +139,9 @@ class StreamingPredictor:
             path: the file to make or replace.
             about: plain values to keep beside it, such as the ids of the utterances.
         """
-        arrays = {f"kept/{name}": np.asarray(values) for name, values in self._name_kept().items()}
+        arrays: dict[str, np.ndarray] = {
+            f"kept/{name}": np.asarray(values) for name, values in self._name_kept().items()
+        }
         head = {"format": FORMAT, "networks": self._checksum(), "about": about or {}}
         arrays |= {"lengths": self.state.lengths, "speakers": self.state.speakers, "head": np.array(json.dumps(head))}
         write_npz(path, arrays)
@@ -168,7 +170,7 @@ class StreamingPredictor:
             raise InputError(f"{path} does not exist: give a state that was saved") from None
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path} is not the state of a stream ({error}): remove it, and begin again") from None
-        wanted = {"lengths": self.state.lengths, "speakers": self.state.speakers}
+        wanted: dict[str, AnyArray] = {"lengths": self.state.lengths, "speakers": self.state.speakers}
         wanted |= {f"kept/{name}": values for name, values in self._name_kept().items()}
         found = {name: values.shape for name, values in arrays.items() if name != "head"}
         if checksum != self._checksum() or found != {name: values.shape for name, values in wanted.items()}:
@@ -209,13 +211,23 @@ class StreamingPredictor:
     def _place(self, turns: Mapping[int, Turns]) -> Batch:
         """Returns the next utterances as a batch with one slot, once for each window."""
         rows = len(self.state.lengths)
-        features = {name: np.zeros((rows, 1, width), np.float32) for name, width in self._predictor.widths.items()}
-        available = {name: np.zeros((rows, 1), bool) for name in features}
-        speakers, mask = np.zeros((rows, 1), np.int32), np.zeros((rows, 1), bool)
+        features: dict[str, AnyArray] = {
+            name: np.zeros((rows, 1, width), np.float32) for name, width in self._predictor.widths.items()
+        }
+        available: dict[str, AnyArray] = {name: np.zeros((rows, 1), bool) for name in features}
+        speakers: AnyArray = np.zeros((rows, 1), np.int32)
+        mask: AnyArray = np.zeros((rows, 1), bool)
         for one, turn in turns.items():
             for name, values in features.items():
                 values[one], available[name][one] = turn.features[name], turn.available[name]
             speakers[one], mask[one] = turn.speakers, True
-        dialogue = np.where(mask, 0, -1).astype(np.int32)
-        batch = Batch(features, available, speakers, np.zeros_like(speakers), dialogue, mask)
+        dialogue: AnyArray = np.where(mask, 0, -1).astype(np.int32)
+        batch = Batch(
+            features=features,
+            available=available,
+            speakers=speakers,
+            labels=np.zeros_like(speakers),
+            dialogue=dialogue,
+            mask=mask,
+        )
         return jax.tree.map(lambda values: np.concatenate([values] * WINDOWS), batch)

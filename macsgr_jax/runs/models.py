@@ -49,7 +49,7 @@ def find_model(name: str | Path) -> Path:
         return SHIPPED / name
     folder = Path(name)
     if not folder.is_dir() and folder.name == text:  # A path gets the sentence of its kind when it is opened.
-        shipped = ", ".join(path.name for path in sorted(SHIPPED.iterdir())) if SHIPPED.is_dir() else "none"
+        shipped = ", ".join(list_models())
         raise InputError(
             f"there is no model {text}: give the folder of a run or of `macsgr publish`, or the name of a model that"
             f" ships ({shipped})"

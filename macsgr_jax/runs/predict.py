@@ -132,8 +132,8 @@ class ConversationStream:
         strict: whether an utterance with faults is refused instead of being repaired.
         on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
         name: the name of the conversation.
+        state: a file of `save`; if it is there, the conversation goes on from it.
         allow_outside: whether clips may lie outside the folder in which the process runs.
-        state: a file that keeps the conversation between calls: read if it is there, and written by `save`.
 
     Raises:
         InputError: the networks see future utterances, there is no such recording, or the state is of other networks.
@@ -147,8 +147,8 @@ class ConversationStream:
         strict: bool = False,
         on_notice: Callable[[str], None] = lambda text: None,
         name: str = "follow",
-        allow_outside: bool = False,
         state: Path | None = None,
+        allow_outside: bool = False,
     ) -> None:
         if not model.config.model.causal:
             raise InputError(
@@ -157,13 +157,13 @@ class ConversationStream:
         check_recording(recording)
         self._model, self._channels, self._strict, self._on_notice = model, channels, strict, on_notice
         self._predictor = StreamingPredictor(model.predictor)
-        self._name, self._state = name, state
+        self._name = name
         self._ids: list[str] = []
         self._speakers: dict[str, int] = {}
         if state is not None and exists(state):
             before = self._predictor.resume(state)
             self._ids, self._speakers = before["ids"], before["speakers"]
-        self._transcript = Transcript(recording, Path(), allow_outside, self._ids)
+        self._transcript = Transcript(recording, Path(), self._ids, allow_outside)
 
     def read(self, row: Row) -> Utterance:
         """Reads the next utterance, and repairs it or marks what cannot be used.
@@ -204,10 +204,13 @@ class ConversationStream:
         available = _available(one.available, 0)
         return describe_prediction(self._model, self._name, utterance, prediction, self._ids, available)
 
-    def save(self) -> None:
-        """Writes the state, where there is a file for it."""
-        if self._state is not None:
-            self._predictor.save(self._state, {"ids": self._ids, "speakers": self._speakers})
+    def save(self, state: Path) -> None:
+        """Writes a file from which another stream of the same networks goes on.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        self._predictor.save(state, {"ids": self._ids, "speakers": self._speakers})
 
 
 def predict_stream(
@@ -217,8 +220,8 @@ def predict_stream(
     channels: str | Mapping[str, int] = AUTO,
     strict: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
-    allow_outside: bool = False,
     state: Path | None = None,
+    allow_outside: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Predicts each utterance of a conversation that goes on, before the next one is read.
 
@@ -229,8 +232,8 @@ def predict_stream(
         channels: as for `ConversationStream`.
         strict: whether a line with faults is answered with an error instead of being repaired.
         on_notice: called with a sentence where an utterance was repaired, or its audio or label cannot be used.
-        allow_outside: whether clips may lie outside the folder in which the process runs.
         state: a file that keeps the conversation between calls: read if it is there, written when the lines end.
+        allow_outside: whether clips may lie outside the folder in which the process runs.
 
     Yields:
         The record of each utterance; or, for a line that cannot be understood, an object of `error`, a sentence, and
@@ -239,7 +242,7 @@ def predict_stream(
     Raises:
         InputError: the networks see future utterances, there is no such recording, or the state is of other networks.
     """
-    stream = ConversationStream(model, recording, channels, strict, on_notice, allow_outside=allow_outside, state=state)
+    stream = ConversationStream(model, recording, channels, strict, on_notice, state=state, allow_outside=allow_outside)
     try:
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -251,7 +254,8 @@ def predict_stream(
                 continue
             yield stream.predict(utterance)
     finally:
-        stream.save()
+        if state is not None:
+            stream.save(state)
 
 
 def _parse_line(line: bytes, where: str) -> Row:

@@ -78,7 +78,7 @@ class Stream:
 
     def __init__(self, model: Model, recording: Path | None, channels: str | Mapping[str, int], strict: bool) -> None:
         self.notices: list[str] = []
-        self._stream = ConversationStream(model, recording, channels, strict, self.notices.append)
+        self._stream = ConversationStream(model, recording, channels, strict, self.notices.append, allow_outside=True)
         self._length = 0
 
     def update(self, utterance: Spoken) -> PredictionRecord:
@@ -122,6 +122,7 @@ class EmotionPredictor:
         *,
         channels: str | Mapping[str, int] = AUTO,
         strict: bool = False,
+        allow_outside: bool = False,
         jobs: int = 0,
         name: str = "conversation",
         on_utterance: Callable[[], None] = lambda: None,
@@ -136,6 +137,7 @@ class EmotionPredictor:
                 beside it.
             channels: auto, mix, speaker, or speaker -> channel, as for `macsgr predict`.
             strict: whether faults are refused, all of which are told, instead of being repaired.
+            allow_outside: whether clips that a file names may lie outside its folder.
             jobs: the number of clips whose features are extracted in parallel; 0 is one per core.
             name: the name of the conversation where a list is given.
             on_utterance: called after each utterance whose features are extracted.
@@ -150,7 +152,9 @@ class EmotionPredictor:
         found = None if recording is None else Path(recording)
         if isinstance(conversation, str | Path):
             path = Path(conversation)
-            conversations = read_conversations(path, found, strict=strict, on_notice=notices.append)
+            conversations = read_conversations(
+                path, found, strict=strict, on_notice=notices.append, allow_outside=allow_outside
+            )
         else:
             conversations = make_conversations(conversation, found, name, strict, notices.append)
         predicted = self.predict_conversations(
@@ -284,7 +288,7 @@ def make_conversations(
         raise InputError(f"{recording} is for one conversation, and there are {len(groups)}: leave it out")
     repairs = Repairs()
     conversations = [
-        make_conversation(f"{name}_{dialogue}" if len(groups) > 1 else name, rows, recording, repairs=repairs)
+        make_conversation(f"{name}_{dialogue}" if len(groups) > 1 else name, rows, recording, repairs)
         for dialogue, rows in groups.items()
     ]
     repairs.settle(strict, on_notice)

@@ -201,10 +201,10 @@ def separate_utterances(corpus: Corpus, checkpoints: Checkpoints) -> PreparedCor
     return prepare(alone, layout, checkpoints.standardizer)
 
 
-def hide_folders(command: Sequence[str]) -> list[str]:
+def hide_folders(command: list[str]) -> list[str]:
     """Returns a command without what says where its files lay: no --out, and no folders of other files."""
     shown: list[str] = []
-    words = iter(command)
+    words = iter(["macsgr", *command[1:]] if command[:1] == ["__main__.py"] else command)
     for word in words:
         if word in ("--out", "-o"):
             next(words, None)

@@ -1,9 +1,12 @@
 """Tables of a results file, for the screen and for report.md."""
 
+import re
+import shlex
 from typing import Any
 
 from rich.table import Table
 
+from macsgr_jax.errors import show_message
 from macsgr_jax.runs.references import LINEAR
 
 HEADS = {"waa": "WAA", "waf1": "WAF1", "macro_f1": "macro-F1", "uar": "UAR", "nll": "NLL", "ece": "ECE"}
@@ -115,15 +118,22 @@ def as_screen_table(head: list[str], rows: list[list[str]]) -> Table:
     """Returns a table that rich prints."""
     table = Table()
     for index, name in enumerate(head):
-        table.add_column(name, no_wrap=index == 0, justify="left" if index == 0 else "right")
+        table.add_column(show_message(name), no_wrap=index == 0, justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(show_message, row))
     return table
 
 
 def as_markdown_table(head: list[str], rows: list[list[str]]) -> str:
-    """Returns a table as Markdown."""
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
+    """Returns a table as Markdown, in which names are text and no markup."""
+    escaped = [[escape_markdown(cell) for cell in cells] for cells in [head, *rows]]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [escaped[0], ["---"] * len(head), *escaped[1:]])
+
+
+def escape_markdown(text: object) -> str:
+    """Returns a name as text in Markdown: on one line, and none of its letters are markup, HTML or a link."""
+    escaped = re.sub(r"([\\`*\[\]<>&|#!$~])", r"\\\1", show_message(text))
+    return escaped.replace("://", ":\\//").replace("www.", "www\\.")
 
 
 def write_report(results: dict[str, Any]) -> str:
@@ -143,9 +153,11 @@ def write_report(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     device = results["device"]
     batch = full["batch"]
+    features = "; ".join(f"{modality}: {', '.join(names)}" for modality, names in full["features"].items())
     chosen = {"best": "epoch of the best validation WAF1", "last": "last epoch"}[full["config"]["train"]["checkpoint"]]
-    notices = "".join(f"- {notice}\n" for notice in corpus["notices"])
-    return f"""# MA-CMU-SGRNet on {corpus["name"]}
+    notices = "".join(f"- {escape_markdown(notice)}\n" for notice in corpus["notices"])
+    command = show_message(shlex.join(results["command"])).replace("`", "'")
+    return f"""# MA-CMU-SGRNet on {escape_markdown(corpus["name"])}
 
 Percent, mean ± standard deviation over {count_of(len(full["seeds"]), "seed")}; NLL in nats. The weights are
 those of the {chosen}; the test split was read once, after training.
@@ -154,7 +166,7 @@ those of the {chosen}; the test split was read once, after training.
 
 {as_markdown_table(*class_rows(full))}
 
-{"; ".join(describe_outcome(results))}.
+{escape_markdown("; ".join(describe_outcome(results)))}.
 
 ![confusion matrix](confusion.png)
 
@@ -162,10 +174,10 @@ those of the {chosen}; the test split was read once, after training.
 
 ## What was run
 
-- command: `{" ".join(results["command"])}`
-- corpus: {corpus["path"] or "generated"}, sha256 {corpus["sha256"]}
+- command: `{command}`
+- corpus: {escape_markdown(corpus["path"] or "generated")}, sha256 {corpus["sha256"]}
 - splits: {splits}
-- features: {"; ".join(f"{modality}: {', '.join(names)}" for modality, names in full["features"].items())}
+- features: {escape_markdown(features)}
 - batches: {batch["steps_per_epoch"]} steps per epoch, {batch["rows_per_step"]} rows of {batch["slots_per_row"]} slots
 - {full["seeds"][0]["parameters"]} parameters; {versions}; {device["count"]} x {device["kind"]} ({device["platform"]})
 {notices}"""

@@ -18,7 +18,7 @@ from macsgr_jax.data.corpus import UNLABELLED, Corpus, choose_features
 from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
 from macsgr_jax.data.labels import describe_splits, inspect_labels
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_json, write_text
+from macsgr_jax.files import escape_formula, replace_not_finite, write_json, write_text
 from macsgr_jax.overrides import override, to_json
 from macsgr_jax.runs.evaluate import (
     UtterancePrediction,
@@ -29,6 +29,7 @@ from macsgr_jax.runs.evaluate import (
     score_predictions,
 )
 from macsgr_jax.runs.execution import DEFAULT_EXECUTION, Execution, History, Spec, check_execution, train_network
+from macsgr_jax.runs.figures import draw_if_possible
 from macsgr_jax.runs.folder import RESULTS_FILE, TEMPERATURES_FILE, begin_folder, is_to_train, read_results
 from macsgr_jax.runs.health import Floor, find_collapse
 from macsgr_jax.runs.progress import LOG_FILE, TENSORBOARD_FOLDER, EpochLog
@@ -121,9 +122,10 @@ def train_and_evaluate(
             networks = {name: network.description for name, network in evaluated.items()}
             simple = compute_references(full, config) if simple_references else {}
             results = assemble(corpus_description, networks, {**simple, **(references or {})})
+            # The results come last, since a run that has them is finished; pictures, which can fail, come after them.
             write_text(out / PREDICTIONS_FILE, format_predictions(full, evaluated["full"].predictions))
             write_text(out / REPORT_FILE, write_report(results))
-            write_json(out / RESULTS_FILE, results)
+            write_json(out / RESULTS_FILE, replace_not_finite(results))
         wait_for_all("results written")
     results = read_results(out)
     if is_writer():
@@ -220,22 +222,24 @@ def format_predictions(prepared: PreparedCorpus, predictions: Mapping[int, Seque
             label = corpus.labels[utterance]
             gold, predicted = "" if label == UNLABELLED else labels[label], labels[np.argmax(probabilities)]
             numbers = (f"{value:.6f}" for value in (*probabilities, *prediction.weights))
-            writer.writerow([seed, corpus.utterance_ids[utterance], gold, predicted, *numbers])
+            names = map(escape_formula, (corpus.utterance_ids[utterance], gold, predicted))
+            writer.writerow([seed, *names, *numbers])
     return text.getvalue()
 
 
 def draw_figures(out: Path, results: dict[str, Any], console: Console) -> None:
     """Draws the figures of a finished run that are not there yet; without matplotlib a note is printed instead."""
-    missing = [name for name in (CONFUSION_FILE, CURVES_FILE) if not (out / name).is_file()]
-    if not missing:
-        return
-    try:
-        from macsgr_jax.runs.plots import plot_confusion, plot_curves
-    except ImportError:
-        console.print("note: no figures without matplotlib: pip install 'macsgr-jax[cli]'", highlight=False)
-        return
     full, corpus = results["networks"]["full"], results["corpus"]
-    if CONFUSION_FILE in missing:
-        plot_confusion(full, corpus["labels"], f"{corpus['name']}, test split", out / CONFUSION_FILE)
-    if CURVES_FILE in missing:
-        plot_curves(full, corpus["name"], out / CURVES_FILE)
+
+    def draw_confusion_matrix(path: Path) -> None:
+        from macsgr_jax.runs.plots import plot_confusion
+
+        plot_confusion(full, corpus["labels"], f"{corpus['name']}, test split", path)
+
+    def draw_learning_curves(path: Path) -> None:
+        from macsgr_jax.runs.plots import plot_curves
+
+        plot_curves(full, corpus["name"], path)
+
+    draw_if_possible(out / CONFUSION_FILE, draw_confusion_matrix, console)
+    draw_if_possible(out / CURVES_FILE, draw_learning_curves, console)

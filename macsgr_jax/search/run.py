@@ -13,7 +13,7 @@ from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dataset import Layout, PreparedCorpus, layout_of, prepare
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_json
+from macsgr_jax.files import replace_not_finite, write_json
 from macsgr_jax.overrides import to_json
 from macsgr_jax.runs.execution import (
     DEFAULT_EXECUTION,
@@ -23,6 +23,7 @@ from macsgr_jax.runs.execution import (
     check_execution,
     train_network,
 )
+from macsgr_jax.runs.figures import draw_if_possible
 from macsgr_jax.runs.folder import RESULTS_FILE, begin_folder, is_to_train, read_results
 from macsgr_jax.runs.health import Floor, find_collapse
 from macsgr_jax.runs.progress import LOG_FILE, TENSORBOARD_FOLDER, EpochLog
@@ -115,7 +116,8 @@ def run_sweep(
             evaluated = sweep.finish_point(chosen, group, prepared, described)
             summary = describe_points(points, sweep.finished, select)
             write_table(out / TABLE_FILE, points, sweep.finished)
-            write_json(out / RESULTS_FILE, assemble_sweep(described, identity, summary, evaluated.description["seeds"]))
+            results = assemble_sweep(described, identity, summary, evaluated.description["seeds"])
+            write_json(out / RESULTS_FILE, replace_not_finite(results))
             for group in groups:
                 shutil.rmtree(out / "checkpoints" / group.name, ignore_errors=True)
         wait_for_all("results written")
@@ -228,14 +230,13 @@ class _Sweep:
 
 def draw_figure(out: Path, results: dict[str, Any], execution: Execution) -> None:
     """Draws the figure of a finished sweep if it is not there; without matplotlib a note is printed instead."""
-    if (out / FIGURE_FILE).is_file():
-        return
-    try:
+
+    def draw(path: Path) -> None:
         from macsgr_jax.search.plots import plot_sweep
-    except ImportError:
-        execution.console.print("note: no figure without matplotlib: pip install 'macsgr-jax[cli]'", highlight=False)
-        return
-    plot_sweep(results["points"], results["select"], results["corpus"]["name"], out / FIGURE_FILE)
+
+        plot_sweep(results["points"], results["select"], results["corpus"]["name"], path)
+
+    draw_if_possible(out / FIGURE_FILE, draw, execution.console)
 
 
 def _name_run(point: int, seed: int) -> str:

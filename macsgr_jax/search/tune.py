@@ -22,7 +22,7 @@ from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dataset import Layout, PreparedCorpus, layout_of, prepare
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_json
+from macsgr_jax.files import replace_not_finite, write_json
 from macsgr_jax.overrides import override, to_json
 from macsgr_jax.runs.execution import DEFAULT_EXECUTION, Execution, check_execution, choose_runs_at_once
 from macsgr_jax.runs.folder import RESULTS_FILE, begin_folder, is_to_train, read_results
@@ -167,18 +167,20 @@ def run_tune(
             write_json(out / PRESET_FILE, chosen_config)
             write_json(
                 out / RESULTS_FILE,
-                {
-                    "schema": SCHEMA,
-                    "version": __version__,
-                    "command": describe_command(),
-                    "corpus": describe_corpus(first.corpus, corpus_path),
-                    **describe_machine(),
-                    "seeds": len(seeds),
-                    "select": select,
-                    "config": to_json(config),
-                    "rounds": tuning.rounds,
-                    "chosen": {**chosen, "config": chosen_config},
-                },
+                replace_not_finite(
+                    {
+                        "schema": SCHEMA,
+                        "version": __version__,
+                        "command": describe_command(),
+                        "corpus": describe_corpus(first.corpus, corpus_path),
+                        **describe_machine(),
+                        "seeds": len(seeds),
+                        "select": select,
+                        "config": to_json(config),
+                        "rounds": tuning.rounds,
+                        "chosen": {**chosen, "config": chosen_config},
+                    }
+                ),
             )
             shutil.rmtree(out / "checkpoints", ignore_errors=True)
         wait_for_all("results written")

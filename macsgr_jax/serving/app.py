@@ -4,7 +4,7 @@ import html
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,7 +121,11 @@ class Server:
         notices: list[str] = []
         if isinstance(upload.conversation, Path):
             conversations = read_conversations(
-                upload.conversation, upload.recording, strict=upload.strict, on_notice=notices.append
+                upload.conversation,
+                upload.recording,
+                strict=upload.strict,
+                on_notice=notices.append,
+                allow_outside=True,  # They are left out, wherever they lie.
             )
         else:
             conversations = make_conversations(
@@ -275,7 +279,7 @@ def _read_json(body: bytes) -> Upload:
     return Upload(wanted.utterances, None, "auto", wanted.strict, wanted.name)
 
 
-async def _save(upload: UploadFile, folder: Path, endings: Sequence[str] | dict[str, Any], what: str) -> Path:
+async def _save(upload: UploadFile, folder: Path, endings: Collection[str], what: str) -> Path:
     """Saves a file under a harmless form of its own name."""
     name = re.split(r"[/\\]", upload.filename or "")[-1]
     ending = Path(name).suffix.lower()

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -66,13 +66,14 @@ def describe_api(label_names: Sequence[str]) -> dict[str, Any]:
     Args:
         label_names: the emotions of the model.
     """
-    types = [(pydantic.TypeAdapter(one), one.__name__) for one in (PredictRequest, PredictResponse, ErrorResponse)]
-    inputs = [(name, "validation", adapter) for adapter, name in types]
+    types: tuple[type[Any], ...] = (PredictRequest, PredictResponse, ErrorResponse)
+    mode: Literal["validation"] = "validation"
+    inputs = [(one.__name__, mode, pydantic.TypeAdapter(one)) for one in types]
     references, definitions = pydantic.TypeAdapter.json_schemas(inputs, ref_template="#/components/schemas/{model}")
     schemas = definitions.get("$defs", {})
 
     def content(name: str) -> dict[str, Any]:
-        return {"application/json": {"schema": references[name, "validation"]}}
+        return {"application/json": {"schema": references[name, mode]}}
 
     form = {
         "type": "object",

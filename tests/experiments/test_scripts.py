@@ -430,7 +430,7 @@ def test_bad_input(
 ) -> None:
     """What does not fit is refused with one sentence, before anything is trained."""
     corpus: Corpus = make_corpus(LENGTHS, SPLITS, num_classes=2)
-    for name in ("iemocap", "meld", "mosi"):
+    for name in ("iemocap", "meld", "mosei", "mosi"):
         save_corpus(corpus, tmp_path / f"{name}.npz")
     given = ["--corpora", str(tmp_path), "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
     settings = [part for setting in TINY for part in ("--set", setting)]

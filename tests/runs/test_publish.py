@@ -242,6 +242,7 @@ def test_the_command_is_shown_without_folders() -> None:
         "x",
     ]
     assert hide_folders(command) == ["macsgr", "train", "--corpus", "meld.npz", "--preset=own.json"]
+    assert hide_folders(["__main__.py", "train"]) == ["macsgr", "train"]  # As `python -m macsgr_jax` is called.
 
 
 def test_the_temperature_of_an_ensemble() -> None:

@@ -205,7 +205,8 @@ def _make_part(
     for key, length in lengths.items():
         if length != len(labels):
             raise InputError(
-                f"{path}: dialogue {quote(name)} has {len(labels)} labels and {length} {key}: the file contradicts itself"
+                f"{path}: dialogue {quote(name)} has {len(labels)} labels and {length} {key}: the file contradicts"
+                " itself"
             )
     for key, values in arrays.items():
         if values.ndim != 2:
@@ -322,8 +323,9 @@ def _assemble(path: Path, parts: list[_Part], label_names: Sequence[str], thresh
             wanted = first.features[name].shape[1] if name in first.features else None
             if widths.get(name) != wanted:
                 raise InputError(
-                    f"{path}: {name} of dialogue {quote(part.dialogue.name)} has {_count_columns(widths.get(name))}, and"
-                    f" of dialogue {quote(first.dialogue.name)} {_count_columns(wanted)}: the file contradicts itself"
+                    f"{path}: {name} of dialogue {quote(part.dialogue.name)} has {_count_columns(widths.get(name))},"
+                    f" and of dialogue {quote(first.dialogue.name)} {_count_columns(wanted)}: the file contradicts"
+                    " itself"
                 )
     features = {name: np.concatenate([part.features[name] for part in parts]) for name in first.features}
     return Corpus.from_dialogues(
