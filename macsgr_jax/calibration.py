@@ -68,11 +68,9 @@ def fit_ensemble_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     scores = np.asarray(scores, np.float64)
     if not scores.shape[1] or not np.isfinite(scores).all():
         raise InputError("a temperature is fitted on finite scores of at least one utterance")
-    rows = np.arange(scores.shape[1])
     from scipy.special import logsumexp
 
-    from scipy.optimize import minimize_scalar
-    from scipy.special import logsumexp
+    rows = np.arange(scores.shape[1])
 
     def likelihood(log_temperature: float) -> float:
         scaled = scores / np.exp(log_temperature)

@@ -32,8 +32,8 @@ class TrainingOptions:
         out: Folder for the results and the checkpoints; it is made if it does not exist.
         corpus: "synthetic" (generated; its best possible score is known), or an .npz file of `macsgr import`.
         features: Feature sets to join, separated by commas, such as text_minilm,audio_mfcc. All by default.
-        preset: Recipe to start from: iemocap, meld, mosei and mosi are those of the published numbers, literal is the paper
-            as printed, causal sees no future utterance. Or a JSON file with a configuration.
+        preset: Recipe to start from: iemocap, meld, mosei and mosi are those of the corpora, literal is the paper as
+            printed, causal sees no future utterance. Or a JSON file with a configuration.
         set: Replace one setting of the preset; may be repeated. The settings are listed below.
         epochs: Passes over the training split; short for --set train.epochs=N.
         resume: Resume the interrupted run in the same folder; begin where there is none.

@@ -1,7 +1,7 @@
 """The schema of each JSON file in the folder of a run: what is read goes through one of these before it is used."""
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 from pydantic import ConfigDict, FiniteFloat, NonNegativeInt, PositiveInt
@@ -81,6 +81,7 @@ class Identity(_Plain):
         config: the configuration, of a sweep or a search.
         points: the settings, of a sweep or a search.
         select: the score that chooses among them.
+        kind: search, of `macsgr tune`; a sweep has none.
     """
 
     corpus_sha256: Sha256 = ""
@@ -89,6 +90,7 @@ class Identity(_Plain):
     config: Settings | None = None
     points: Annotated[list[dict[str, Text]], pydantic.Field(min_length=1, max_length=MAX_POINTS)] | None = None
     select: Name | None = None
+    kind: Literal["search"] | None = None
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "Identity":

@@ -148,6 +148,7 @@ def run_tune(
         "select": select,
         "points": points,
         "config": to_json(config),
+        "kind": "search",
     }
     if is_to_train(out, identity, resume, overwrite):
         check_execution(execution)
