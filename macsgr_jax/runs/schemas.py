@@ -120,16 +120,16 @@ class Device(_Plain):
 
 
 class Mean(_Plain):
-    """Mean and standard deviation of a score over seeds; null where a run diverged."""
+    """Mean and standard deviation of a score over seeds; null where a run diverged or no utterance has a label."""
 
     mean: FiniteFloat | None
     std: FiniteFloat | None
 
 
 class Scores(_Plain):
-    """The scores of one seed on one split."""
+    """The scores of one seed on one split; null where no utterance has a label."""
 
-    classes: dict[Name, dict[str, FiniteFloat]]
+    classes: dict[Name, dict[str, FiniteFloat | None]]
     confusion: list[list[NonNegativeInt]]
 
 
