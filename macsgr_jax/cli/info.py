@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from macsgr_jax.cli.common import make_console
+from macsgr_jax.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,8 +30,11 @@ class Info:
 def main(command: Info) -> None:
     """Describes the corpus or the run, and prints the description."""
     from macsgr_jax.data.corpus_file import load_corpus
+    from macsgr_jax.inference.published import is_published
     from macsgr_jax.runs.info import describe_contents, describe_run
 
+    if is_published(command.path):
+        raise InputError(f"{command.path} is a published model: `macsgr models {command.path}` describes it")
     is_run = command.path.is_dir()
     described = describe_run(command.path) if is_run else describe_contents(load_corpus(str(command.path)))
     if command.json:
