@@ -1,4 +1,4 @@
-"""Robustness studies: noise on a modality, missing modalities, scripted and improvised dialogues, calibration."""
+"""Robustness studies: noise, missing modalities, missing labels, scripted and improvised dialogues, calibration."""
 
 import dataclasses
 import sys
@@ -11,17 +11,24 @@ import numpy as np
 from experiments.paper.artifact import Figure, Table, run_table
 from experiments.paper.calibration_study import REMARKS as CALIBRATION_REMARKS
 from experiments.paper.calibration_study import measure_calibration
-from experiments.paper.figure_plots import draw_calibration, draw_noise
+from experiments.paper.cross_validation import derive_folds
+from experiments.paper.default_preset import FEATURES, score_parts
+from experiments.paper.default_preset import REMARKS as CORPORA_REMARKS
+from experiments.paper.figure_plots import draw_calibration, draw_gradients, draw_noise
 from experiments.paper.formatting import format_percent
+from experiments.paper.gradient_study import REMARKS as GRADIENT_REMARKS
+from experiments.paper.gradient_study import compare_readings
 from experiments.paper.study import NetworkCache, StudyOptions, TrainedNetwork
 from experiments.paper.variants import CORPORA, FULL
 from macsgr_jax.cli.common import run_script
+from macsgr_jax.data.corpus import UNLABELLED, keep_utterances
 from macsgr_jax.significance import score_seeds
 from macsgr_jax.training.step import predict
 from macsgr_jax.types import Utterances
 
 NOISE = (0.0, 0.5, 1.0, 2.0, 4.0)  # Standard deviations of a feature.
 MISSING_FRACTION = 0.3
+HIDDEN_FRACTION = 0.3
 MODALITY_DROPOUT = "train.modality_dropout=0.3"
 
 Change = Callable[[Utterances], Utterances]
@@ -33,15 +40,44 @@ class Robustness(StudyOptions):
 
     Attributes:
         part: noise: noise on one modality. missing: utterances without a modality. scenes: scripted and improvised
-            dialogues of IEMOCAP. calibration: are confident predictions right more often?
+            dialogues of IEMOCAP. calibration: are confident predictions right more often? unlabelled: training
+            utterances without a label. corpora: the default preset on corpora of every kind. gradients: which
+            gradients are large.
     """
 
-    part: Literal["noise", "missing", "scenes", "calibration"]
+    part: Literal["noise", "missing", "scenes", "calibration", "unlabelled", "corpora", "gradients"]
 
 
 def main(command: Robustness) -> None:
-    """Makes robustness_PART.json, robustness_PART.md and, for noise and calibration, robustness_PART.png."""
+    """Makes robustness_PART.json, robustness_PART.md and, for noise, calibration and gradients, robustness_PART.png."""
     run_table(PARTS[command.part], command)
+
+
+def hide_labels(cache: NetworkCache, corpus: str) -> dict[str, Any]:
+    """Hides training labels, and leaves out folds of the training dialogues in turn: WAF1 of the fold, last epoch."""
+    numbers: dict[str, list[list[float]]] = {}
+    for fold, name in derive_folds(cache, corpus).items():
+        whole = cache.corpus(name)
+        rows = whole.utterances_of("train")
+        hidden = np.random.default_rng(fold).permutation(rows)[: round(HIDDEN_FRACTION * len(rows))]
+        keep = np.ones(whole.num_utterances, bool)
+        keep[hidden] = False
+        labels = np.where(keep, whole.labels, UNLABELLED).astype(np.int32)
+        cache.store(f"{name}_context", name, dataclasses.replace(whole, name=f"{name}_context", labels=labels))
+        cache.store(f"{name}_dropped", name, dataclasses.replace(keep_utterances(whole, keep), name=f"{name}_dropped"))
+        for title, source in (
+            ("all labels", name),
+            ("utterances without a label as context", f"{name}_context"),
+            ("the same utterances left out", f"{name}_dropped"),
+        ):
+            seeds = cache.train(source, FULL).network["seeds"]
+            numbers.setdefault(title, []).append([seed["curves"]["validation_waf1"][-1] for seed in seeds])
+    rows_of_table = [
+        [title, format_percent(np.mean(scores, axis=0).tolist()), *map(format_percent, scores)]
+        for title, scores in numbers.items()
+    ]
+    head = ["training split", "WAF1", *(f"fold {fold}" for fold in range(len(rows_of_table[0]) - 2))]
+    return {"head": head, "rows": rows_of_table, "waf1": numbers}
 
 
 def split_scenes(cache: NetworkCache, corpus: str) -> dict[str, Any]:
@@ -176,6 +212,31 @@ PARTS = {
         title="Utterances without one of their modalities",
         corpora=CORPORA,
         compute=remove_modalities,
+        kind="protocol",
+    ),
+    "unlabelled": Table(
+        name="robustness_unlabelled",
+        title=f"{100 * HIDDEN_FRACTION:.0f} % of the training labels are missing",
+        corpora=CORPORA,
+        compute=hide_labels,
+        remarks=("The score is that of the training dialogues that are left out in turn; the test split is not read.",),
+        kind="protocol",
+    ),
+    "corpora": Table(
+        name="robustness_corpora",
+        title="The default preset on corpora of every kind",
+        corpora=tuple(FEATURES),
+        compute=score_parts,
+        remarks=CORPORA_REMARKS,
+        kind="protocol",
+    ),
+    "gradients": Figure(
+        name="robustness_gradients",
+        title="The gradient's norm at every step, and what bounding sigma does to it",
+        corpora=("meld",),
+        compute=compare_readings,
+        plot=draw_gradients,
+        remarks=GRADIENT_REMARKS,
         kind="protocol",
     ),
 }

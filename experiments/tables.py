@@ -117,8 +117,8 @@ TABLES = {
     ),
     3: Table(
         name="table_3",
-        title="CMU-MOSI, with the utterances of sentiment 0 as positive (Has0) and without them (Non0)",
-        corpora=("mosi",),
+        title="Sentiment, with the utterances of sentiment 0 as positive (Has0) and without them (Non0)",
+        corpora=("mosei", "mosi"),
         compute=tabulate_sentiment,
         remarks=(OTHER_FEATURES,),
     ),

@@ -1,5 +1,7 @@
 """Temperature scaling: one temperature for all logits, fitted so that the probabilities are calibrated."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from macsgr_jax.errors import InputError
@@ -38,8 +40,6 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     none = np.isneginf(shifted)
     shifted = np.where(none, min(MIN_LOG_PROBABILITY, shifted[~none].min()), shifted)
     of_label = shifted[np.arange(len(shifted)), labels]
-
-    from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
 
     def likelihood(log_temperature: float) -> float:
@@ -47,9 +47,7 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
         temperature = np.exp(log_temperature)
         return float(np.mean(logsumexp(shifted / temperature, axis=1) - of_label / temperature))
 
-    bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
-    found = minimize_scalar(likelihood, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x)) if found.fun < likelihood(0.0) else 1.0
+    return _minimize(likelihood)
 
 
 def fit_ensemble_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -70,15 +68,21 @@ def fit_ensemble_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     scores = np.asarray(scores, np.float64)
     if not scores.shape[1] or not np.isfinite(scores).all():
         raise InputError("a temperature is fitted on finite scores of at least one utterance")
-    rows = np.arange(scores.shape[1])
-
-    from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
+
+    rows = np.arange(scores.shape[1])
 
     def likelihood(log_temperature: float) -> float:
         scaled = scores / np.exp(log_temperature)
         of_label = scaled[:, rows, labels] - logsumexp(scaled, axis=-1)
         return float(np.mean(np.log(len(scores)) - logsumexp(of_label, axis=0)))
+
+    return _minimize(likelihood)
+
+
+def _minimize(likelihood: Callable[[float], float]) -> float:
+    """Returns the temperature whose logarithm has the smallest negative log-likelihood; 1 where none is better."""
+    from scipy.optimize import minimize_scalar
 
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
     found = minimize_scalar(likelihood, bounds=bounds, method="bounded", options={"xatol": 1e-6})

@@ -11,14 +11,22 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import FiniteFloat, NonNegativeInt, PositiveInt
 
 from macsgr_jax.errors import InputError
+from macsgr_jax.limits import MAX_EPOCHS, MAX_SEED
 
 Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
 ClosedFraction = Annotated[float, pydantic.Field(ge=0, le=1)]
-PositiveFloat = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+# Within what float32 holds, and sizes within what a machine does: a setting may come from a file.
+PositiveFloat = Annotated[float, pydantic.Field(gt=0, le=1e30, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, pydantic.Field(ge=0, le=1e30, allow_inf_nan=False)]
+AnyFloat = Annotated[float, pydantic.Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
+Size = Annotated[int, pydantic.Field(gt=0, le=100_000)]
+Slots = Annotated[int, pydantic.Field(ge=0, le=10_000_000)]
+Reach = Annotated[int, pydantic.Field(ge=0, le=10_000)]
+Epochs = Annotated[int, pydantic.Field(gt=0, le=MAX_EPOCHS)]
+AutomaticEpochs = Annotated[int, pydantic.Field(ge=0, le=MAX_EPOCHS)]
+Seed = Annotated[int, pydantic.Field(ge=0, le=MAX_SEED)]
 Matmul = Literal["float32", "bfloat16"]
 
 
@@ -51,8 +59,8 @@ class DataConfig:
     features: tuple[str, ...] = ()
     clip: NonNegativeFloat = 5.0
     validation_fraction: Fraction = 0.15
-    validation_seed: NonNegativeInt = 0
-    slots_per_row: NonNegativeInt = 0
+    validation_seed: Seed = 0
+    slots_per_row: Slots = 0
 
 
 @pydantic.with_config(extra="forbid")
@@ -74,6 +82,8 @@ class ModelConfig:
         num_prototypes: K, prototypes of the clustering (paper: 500).
         initial_std: standard deviation of the latent Gaussians before training.
         min_std: standard deviations never fall below this.
+        max_std: standard deviations never exceed this; 0 only cuts them at exp(3), and training may collapse
+            (docs/lab_notes.md).
         causal: nothing of the future: forward recurrence, attention to the past, no future edges.
         distribution_input: what the distribution encoder reads: the hidden state, or (literal) its unit vector.
         fusion_input: what the cross-modal attention reads, eqs. 18-20: the weighted features X~, or (literal) X.
@@ -91,19 +101,20 @@ class ModelConfig:
         matmul: precision of the products with weights; weights and sums stay float32 (paper: unsaid).
     """
 
-    hidden_size: PositiveInt = 150
-    fused_size: PositiveInt = 100
+    hidden_size: Size = 150
+    fused_size: Size = 100
     dropout: Fraction = 0.5
     input_dropout: Fraction = 0.3
-    distribution_heads: PositiveInt = 4
-    fusion_heads: PositiveInt = 4
-    semantic_heads: PositiveInt = 2
-    window_past: NonNegativeInt = 10
-    window_future: NonNegativeInt = 10
-    max_hops: PositiveInt = 8
-    num_prototypes: PositiveInt = 500
+    distribution_heads: Size = 4
+    fusion_heads: Size = 4
+    semantic_heads: Size = 2
+    window_past: Reach = 10
+    window_future: Reach = 10
+    max_hops: Size = 8
+    num_prototypes: Size = 500
     initial_std: PositiveFloat = 0.05
     min_std: PositiveFloat = 1e-4
+    max_std: NonNegativeFloat = 1.0
     causal: bool = False
     distribution_input: Literal["hidden", "embedding"] = "hidden"
     fusion_input: Literal["weighted", "sampled"] = "weighted"
@@ -126,7 +137,11 @@ class ModelConfig:
         return 0 if self.causal else self.window_future
 
     def __post_init__(self) -> None:
-        """Raise InputError where sizes do not divide."""
+        """Raise InputError where sizes do not divide, or bounds exclude each other."""
+        if 0 < self.max_std <= self.initial_std:
+            raise InputError(
+                f"model.max_std = {self.max_std:g} has to be above model.initial_std = {self.initial_std:g}, or 0"
+            )
         for name, size in (("hidden_size", self.hidden_size), ("fused_size", self.fused_size)):
             if size % 2:
                 raise InputError(f"model.{name} = {size} has to be even: it is made of two halves")
@@ -178,13 +193,13 @@ class LossConfig:
     temperature_other: PositiveFloat = traced(0.1)
     temperature_cross: PositiveFloat = traced(0.05)
     temperature_prototype: PositiveFloat = traced(0.07)
-    offset_intra: FiniteFloat = traced(0.0)
-    offset_cross: FiniteFloat = traced(0.0)
+    offset_intra: AnyFloat = traced(0.0)
+    offset_cross: AnyFloat = traced(0.0)
     offset_form: Literal["inside", "printed"] = "inside"
     gate_positives: bool = True
     sinkhorn_epsilon: PositiveFloat = 0.05
-    sinkhorn_iterations: PositiveInt = 3
-    prototype_frozen_epochs: NonNegativeInt = 1
+    sinkhorn_iterations: Size = 3
+    prototype_frozen_epochs: Slots = 1
     class_balance: ClosedFraction = 0.0
     instance_alignment: bool = True
     prototype_alignment: bool = True
@@ -197,7 +212,8 @@ class TrainConfig:
     """Optimisation.
 
     Attributes:
-        epochs: passes over the training split (paper: 150).
+        epochs: passes over the training split (paper: 150); 0 takes as many as the size of the corpus asks for
+            (`training.optimizer.count_epochs`): 60 of a small one, 4 of a large one.
         dialogues_per_step: a step sees this many average dialogues' worth of slots (paper: unsaid).
         learning_rate: the largest learning rate (paper: 1e-4).
         min_learning_rate: where the cosine ends (paper: 1e-8).
@@ -214,12 +230,12 @@ class TrainConfig:
         checkpoint: the weights reported: of the last epoch, or (literal) of the best validation WAF1.
     """
 
-    epochs: PositiveInt = 60
-    dialogues_per_step: PositiveInt = 16
+    epochs: AutomaticEpochs = 0
+    dialogues_per_step: Size = 16
     learning_rate: PositiveFloat = traced(3e-3)
     min_learning_rate: NonNegativeFloat = 1e-8
     schedule: Literal["cosine", "restarts", "constant"] = "cosine"
-    restart_epochs: PositiveInt = 50
+    restart_epochs: Epochs = 50
     warmup_epochs: NonNegativeFloat = 0.0
     weight_decay: NonNegativeFloat = traced(1e-4)
     weight_decay_mode: Literal["coupled", "decoupled"] = "coupled"

@@ -1,4 +1,4 @@
-"""The exception that reaches a user as one sentence instead of a traceback, and how names are told in such sentences."""
+"""The exception that reaches a user as one sentence instead of a traceback, and how such sentences tell names."""
 
 MAX_QUOTED = 120  # Characters of a name in a message.
 MAX_MESSAGE = 20_000  # Characters of a whole message.

@@ -4,6 +4,7 @@ What is written stands under a temporary name beside its own until it is whole, 
 """
 
 import errno
+import io
 import json
 import math
 import os
@@ -15,12 +16,13 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, BinaryIO
-
-import numpy as np
+from typing import IO, TYPE_CHECKING, Any
 
 from macsgr_jax.errors import InputError, quote
 from macsgr_jax.limits import MAX_ARRAY_BYTES, MAX_ARRAYS, MAX_JSON_BYTES, allow
+
+if TYPE_CHECKING:
+    import numpy as np
 
 try:
     import fcntl
@@ -29,6 +31,7 @@ except ImportError:  # Not a POSIX system: there, what another process writes is
 
 TEMPORARY = re.compile(r"\..+-\w{8}(\.\w+)?")  # As `_make_temporary` names them.
 CHECK = "check the path"
+BEGINNING = 512  # Bytes that show what a file is.
 OBJECTS = "holds Python objects"
 
 
@@ -51,7 +54,7 @@ def read_file(path: Path, max_bytes: float, advice: str = CHECK) -> bytes:
 
 
 @contextmanager
-def open_file(path: Path, max_bytes: float = math.inf, advice: str = CHECK) -> Iterator[BinaryIO]:
+def open_file(path: Path, max_bytes: float = math.inf, advice: str = CHECK) -> Iterator[io.BufferedReader]:
     """Opens a regular file, and tells in one sentence whatever fails, also while it is read.
 
     A device or a pipe is refused before anything is read of it: reading could wait for ever, or take all memory.
@@ -65,7 +68,7 @@ def open_file(path: Path, max_bytes: float = math.inf, advice: str = CHECK) -> I
         The open file.
 
     Raises:
-        InputError: it cannot be opened or read, is no regular file, or is larger.
+        InputError: it cannot be opened or read, is no regular file, is larger, or is one of `refuse_stand_in`.
     """
     try:
         # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
@@ -77,6 +80,8 @@ def open_file(path: Path, max_bytes: float = math.inf, advice: str = CHECK) -> I
             if not stat.S_ISREG(status.st_mode):
                 raise InputError(f"{path} is a device or a pipe and no regular file: give a file")
             allow(status.st_size, max_bytes, f"{path} has {status.st_size} bytes")
+            refuse_stand_in(path, file.read(BEGINNING))
+            file.seek(0)
             yield file
     except OSError as error:
         raise InputError(f"{path} cannot be read ({describe_os_error(error)}): {advice}") from None
@@ -84,6 +89,24 @@ def open_file(path: Path, max_bytes: float = math.inf, advice: str = CHECK) -> I
         if "embedded null" in str(error):
             raise InputError(f"{path} cannot be read (its name holds a null character): {advice}") from None
         raise
+
+
+def refuse_stand_in(path: Path, beginning: bytes | str) -> None:
+    """Refuses what a download or a clone leaves in place of a file.
+
+    Args:
+        path: the file, for the message.
+        beginning: its first bytes or letters, some hundred of them.
+
+    Raises:
+        InputError: it is a pointer of Git LFS, or a web page.
+    """
+    text = beginning if isinstance(beginning, str) else beginning.decode("latin-1").removeprefix("\xef\xbb\xbf")
+    text = text[:BEGINNING].lstrip().lower()
+    if text.startswith("version https://git-lfs"):
+        raise InputError(f"{path} is a placeholder of Git LFS and not the file itself: run `git lfs pull`")
+    if text.startswith(("<!doctype html", "<html")):
+        raise InputError(f"{path} is a web page and not the file itself: download that")
 
 
 def describe_os_error(error: OSError) -> str:
@@ -161,7 +184,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number in JSON")
 
 
-def read_npz(path: Path, advice: str = CHECK) -> dict[str, np.ndarray]:
+def read_npz(path: Path, advice: str = CHECK) -> dict[str, "np.ndarray"]:
     """Reads all arrays of an .npz file, none of which holds Python objects; see `unpack_npz`.
 
     Args:
@@ -181,7 +204,7 @@ def read_npz(path: Path, advice: str = CHECK) -> dict[str, np.ndarray]:
             raise InputError(f"{path} is damaged ({quote(error) or type(error).__name__}): {advice}") from None
 
 
-def unpack_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
+def unpack_npz(file: IO[bytes]) -> dict[str, "np.ndarray"]:
     """Reads all arrays of an open .npz file; what each claims to hold is compared with what is there before.
 
     Args:
@@ -195,6 +218,8 @@ def unpack_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
         ValueError: an array holds Python objects, is there twice, or contradicts itself; `zipfile` and `zlib` raise
             more types over damaged bytes.
     """
+    import numpy as np  # Here, since the help of the commands needs files and no arrays.
+
     arrays: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(file) as archive:
         members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
@@ -216,9 +241,11 @@ def unpack_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
 
 def _check_array_size(content: IO[bytes], size: int, name: str) -> None:
     """Raises ValueError where an array claims another size than it has, before anything of that size is allocated."""
-    version = np.lib.format.read_magic(content)  # type: ignore[arg-type]
+    import numpy as np
+
+    version = np.lib.format.read_magic(content)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read_header(content)  # type: ignore[arg-type]
+    shape, _, dtype = read_header(content)
     if dtype.hasobject:
         advice = "which are never unpickled; save it as a plain array of numbers or strings"
         raise ValueError(f"the array {quote(name)} {OBJECTS}, {advice}")
@@ -407,8 +434,10 @@ def replace_not_finite(values: Any) -> Any:
     return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
-def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_npz(path: Path, arrays: Mapping[str, "np.ndarray"]) -> None:
     """Writes arrays to a compressed, pickle-free .npz; their names may be any."""
+    import numpy as np
+
     with (
         write_atomically(path) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive,

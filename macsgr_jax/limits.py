@@ -1,13 +1,13 @@
 """The sizes above which an input is refused, each a constant that the message names.
 
 They are far above what the corpora of the field need, and low enough that no file takes the memory or the hours of a
-machine. A user whose data really are larger sets the environment variable MACSGR_LIMITS to a factor, such as 4, by which
-all of them grow.
+machine. A user whose data really are larger sets the environment variable MACSGR_LIMITS to a factor, such as 4, by
+which all of them grow.
 """
 
 import os
 
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
 
 FACTOR_VARIABLE = "MACSGR_LIMITS"
 
@@ -39,6 +39,7 @@ MAX_SEEDS = 10_000
 MAX_POINTS = 100_000  # Settings of a sweep.
 MAX_EPOCHS = 1_000_000
 MAX_JOBS = 1_024
+MAX_DEVICES = 1_000_000
 MAX_CONTEXT = 100_000
 MAX_DRAWS = 10_000  # Draws of the latent Gaussians.
 
@@ -58,9 +59,25 @@ def allow(value: float, limit: float, what: str) -> None:
     if value > raised:
         shown = int(raised) if raised == int(raised) else raised
         raise InputError(
-            f"{what}, more than the {shown} that are read: is it the right one? If so, set {FACTOR_VARIABLE} to a factor"
-            " by which the limits grow"
+            f"{what}, more than the {shown} that are read: is it the right one? If so, set {FACTOR_VARIABLE} to a"
+            " factor by which the limits grow"
         )
+
+
+def check_option(name: str, value: int, lowest: int, highest: int) -> None:
+    """Checks that a number of the command line is within its limits.
+
+    Args:
+        name: the option, for the message.
+        value: the number.
+        lowest: the lowest number that is allowed.
+        highest: the highest, one of the constants above.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not lowest <= value <= highest:
+        raise InputError(f"{name} must be at least {lowest} and at most {highest}, and is {quote(value)}")
 
 
 def read_factor() -> float:

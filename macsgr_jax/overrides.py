@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 import pydantic
 
 from macsgr_jax.config import Config
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
 
 
 def setting_names(config: Config) -> Iterator[tuple[str, Any, Any]]:
@@ -39,11 +39,12 @@ def override(config: Config, assignments: Sequence[str]) -> Config:
         name, equals, text = assignment.partition("=")
         name = name.strip()
         if not equals:
-            raise InputError(f"--set {assignment}: write it as NAME=VALUE, such as model.window_past=5")
+            raise InputError(f"--set {quote(assignment)}: write it as NAME=VALUE, such as model.window_past=5")
         if name not in types:
-            near = difflib.get_close_matches(name, types, n=3) or [known for known in types if name and name in known]
+            near = difflib.get_close_matches(name[:100], types, n=3)
+            near = near or [known for known in types if name and name in known]
             hint = f"did you mean {' or '.join(near)}?" if near else "--help lists all of them"
-            raise InputError(f"--set {assignment}: there is no setting {name}; {hint}")
+            raise InputError(f"--set {quote(assignment)}: there is no setting {quote(name)}; {hint}")
         section, field = name.split(".")
         changes.setdefault(section, {})[field] = _convert(name, text.strip(), types[name])
     # All at once: sizes and heads may fit each other only together.
@@ -58,7 +59,7 @@ def _convert(name: str, text: str, kind: Any) -> Any:
             return adapter.validate_python(tuple(part.strip() for part in text.split(",") if part.strip()))
         return adapter.validate_strings(text)
     except pydantic.ValidationError as error:
-        raise InputError(f"--set {name}={text}: {error.errors()[0]['msg'].lower()}") from None
+        raise InputError(f"--set {name}={quote(text)}: {quote(error.errors()[0]['msg'].lower())}") from None
 
 
 def to_json(config: Config) -> dict[str, Any]:
@@ -75,6 +76,9 @@ RENAMED = {
     "train": {"least_learning_rate": "min_learning_rate", "decay": "weight_decay_mode"},
 }
 
+# What a stored configuration without these settings, which earlier versions did not have, was trained with.
+ADDED: dict[str, dict[str, Any]] = {"model": {"max_std": 0.0}}
+
 
 def from_json(values: dict[str, Any]) -> Config:
     """Converts what `to_json` returned, in this version or an earlier one, to a configuration.
@@ -83,7 +87,7 @@ def from_json(values: dict[str, Any]) -> Config:
         InputError: a field is unknown, missing its type, or out of range.
     """
     if isinstance(values, dict) and all(isinstance(section, str) for section in values):
-        values = {section: _rename(section, fields) for section, fields in values.items()}
+        values = {section: _complete(section, fields) for section, fields in values.items()}
     try:
         return pydantic.TypeAdapter(Config).validate_python(values)
     except pydantic.ValidationError as error:
@@ -94,6 +98,11 @@ def from_json(values: dict[str, Any]) -> Config:
         ) from None
 
 
-def _rename(section: str, fields: Any) -> Any:
-    names = RENAMED.get(section, {})
-    return {names.get(name, name): value for name, value in fields.items()} if isinstance(fields, dict) else fields
+def _complete(section: str, fields: Any) -> Any:
+    """Completes a section that an earlier version stored; one that a person wrote may have a few fields alone."""
+    if not isinstance(fields, dict):
+        return fields
+    names, added = RENAMED.get(section, {}), ADDED.get(section, {})
+    renamed = {names.get(name, name): value for name, value in fields.items()}
+    stored = added and {field.name for field in dataclasses.fields(getattr(Config(), section))} - set(added)
+    return {**added, **renamed} if stored and stored <= set(renamed) else renamed

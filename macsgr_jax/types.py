@@ -29,7 +29,7 @@ class Utterances(NamedTuple):
         features: modality -> f32[U, D_m], standardised; zero where nothing was measured.
         available: modality -> bool[U]; a missing modality is not padding.
         speakers: i32[U].
-        labels: i32[U].
+        labels: i32[U], -1 where an utterance has none.
         dialogue: i32[U], the dialogue of each utterance.
     """
 
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
         features: modality -> f32[B, N, D_m], zero where padded or not available.
         available: modality -> bool[B, N], False where padded.
         speakers: i32[B, N], 0 where padded.
-        labels: i32[B, N], 0 where padded.
+        labels: i32[B, N], 0 where padded and -1 where an utterance has none.
         dialogue: i32[B, N], which dialogue of the corpus, -1 where padded; nothing crosses from one to another.
         mask: bool[B, N], True where an utterance is.
     """
@@ -58,6 +58,14 @@ class Batch(NamedTuple):
     labels: Array
     dialogue: Array
     mask: Array
+
+    @property
+    def labelled(self) -> Array:
+        """bool[B, N], True where an utterance has a label.
+
+        The others are context: the network reads them as any utterance, and no loss and no score counts them.
+        """
+        return self.mask & (self.labels >= 0)
 
 
 class Gaussian(NamedTuple):

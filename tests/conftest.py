@@ -27,6 +27,7 @@ if jax.__version_info__ < (0, 11):
 
 pytest_plugins = ["tests.testing.trained_runs"]
 
+MAX_CACHE_BYTES = 8 << 30
 SCENARIOS = ("all valid", "some missing", "one modality missing", "one label", "all different", "nothing valid")
 
 
@@ -93,13 +94,22 @@ def is_known(option: tuple[str, Any]) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One folder of compiled programs for this session and the processes that it starts; the user's is left alone.
+    """One folder of compiled programs for all workers and the processes that they start; the user's is left alone.
 
+    With a limit of its size JAX locks the folder, so that no worker reads what another one has written in part.
     MACSGR_TEST_CACHE names a folder that is kept from one session to the next.
     """
-    folder = os.environ.get("MACSGR_TEST_CACHE") or str(tmp_path_factory.mktemp("compiled"))
-    jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = os.environ.get("MACSGR_TEST_CACHE") or str(shared / "compiled")
+    options = {
+        "jax_compilation_cache_dir": folder,
+        "jax_compilation_cache_max_size": MAX_CACHE_BYTES,
+        "jax_persistent_cache_min_compile_time_secs": 0.5,
+    }
+    for name, value in options.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
     return folder
 
 

@@ -10,8 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from macsgr_jax.data.audio_clip import Clip
+from macsgr_jax.data.corpus_file import load_corpus
+from macsgr_jax.data.sources.feature_pickle import read_feature_pickle
+from macsgr_jax.data.sources.meld import read_meld
+from macsgr_jax.data.transcript import read_conversations
 from macsgr_jax.errors import InputError
+from macsgr_jax.features.audio_io import read_clip
 from macsgr_jax.files import (
+    read_json,
     remove_temporaries,
     write_atomically,
     write_folder_atomically,
@@ -19,6 +26,7 @@ from macsgr_jax.files import (
     write_npz,
     write_text,
 )
+from macsgr_jax.viewer.predictions import read_predictions
 
 KILLED: list[Any] = []
 
@@ -191,3 +199,35 @@ def test_arrays_round_trip_and_objects_are_never_pickled(tmp_path: Path) -> None
     assert names_in(tmp_path) == ["arrays.npz"]
     with np.load(path, allow_pickle=False) as found:
         assert sorted(found) == sorted(arrays)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n",
+            "a placeholder of Git LFS and not the",
+        ),
+        (
+            b"\xef\xbb\xbf\n <!DOCTYPE html>\n<html><body>Sign in</body></html>",
+            "a web page and not the file itself: down",
+        ),
+        (b"<HTML><body>Not found</body></HTML>", "a web page and not the file itself: download that"),
+    ],
+)
+def test_what_stands_in_place_of_a_file_is_named_by_every_reader(content: bytes, sentence: str, tmp_path: Path) -> None:
+    """Whatever the ending: what a clone without Git LFS leaves, and what is saved of a page that asks to sign in."""
+    readers: dict[str, Any] = {
+        "a.pkl": read_feature_pickle,
+        "a.npz": load_corpus,
+        "a.csv": read_conversations,
+        "a.srt": read_conversations,
+        "a.json": read_json,
+        "a.jsonl": read_predictions,
+        "train_sent_emo.csv": lambda path: read_meld(path.parent),
+        "a.wav": lambda path: read_clip(Clip(path)),
+    }
+    for name, read in readers.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=f"{name} is {sentence}"):
+            read(tmp_path / name)

@@ -16,6 +16,7 @@ SCRIPTS = sorted((ROOT / "experiments").glob("*.py"))
 # From the ground up: a file imports its own layer's package and what stands on a lower line, nothing beside it.
 LAYERS = (
     ("errors",),
+    ("limits",),
     ("files", "extras", "masking", "weighted_f1", "config"),
     ("types", "presets", "overrides", "metrics", "significance", "calibration"),
     ("data", "models", "losses"),

@@ -1,4 +1,4 @@
-"""Measures the speed and memory of training and inference, and compares them with a plain PyTorch program."""
+"""Measures training, inference and what a person waits for, and compares with a plain PyTorch program."""
 
 import dataclasses
 import importlib.metadata
@@ -18,6 +18,9 @@ from experiments.benchmark.formatting import SCALE_HEAD, scale_row, speed_rows
 from experiments.benchmark.memory import default_limit
 from experiments.benchmark.scaling import FULL, QUICK, Scale, make_points
 from experiments.benchmark.throughput import measure_speed, require_torch
+from experiments.benchmark.waiting import FULL as FULL_SIZES
+from experiments.benchmark.waiting import QUICK as QUICK_SIZES
+from experiments.benchmark.waiting import measure_prediction, measure_start, measure_streaming, waiting_rows
 from macsgr_jax.cli.common import describe_settings, make_console, run_script
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus_file import load_corpus
@@ -32,13 +35,16 @@ from macsgr_jax.runs.tables import as_screen_table, count_of
 SCHEMA = "macsgr_jax.benchmark/1"
 # On an idle machine other programs keep fewer cores busy.
 MAX_OTHER_CORES = 0.2
+Part = Literal["speed", "streaming", "prediction", "start"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Measure training and inference of the network, or time and memory against dialogue length, batch and corpus.
+    """Measure training, inference and what a person waits for, or time and memory against dialogue length and corpus.
 
     Attributes:
+        parts: What to measure: training and inference (speed), a stream, a folder of conversations, starting commands.
+        run: The folder of a run on the example corpus, whose predictions of the example are then part of start.
         shape: Train on noise in the shape of this corpus; the time does not depend on the values of the features.
         corpus: Train on this .npz file instead (docs/corpus.md describes the format).
         peer: Also measure the same network in PyTorch, in turns with ours, and report the ratio. Needs torch.
@@ -50,7 +56,9 @@ class Benchmark:
         set: Replace one setting of the default preset, as listed below; may be repeated.
     """
 
-    shape: Literal["iemocap", "meld"] = "iemocap"
+    parts: tuple[Part, ...] = ("speed", "streaming", "prediction", "start")
+    run: Path | None = None
+    shape: Literal["iemocap", "meld", "mosei"] = "iemocap"
     corpus: Path | None = None
     peer: bool = False
     rounds: int = 7
@@ -66,9 +74,8 @@ def main(command: Benchmark) -> None:
     check(command)
     console = make_console()
     config = override(PRESETS["default"], command.set)
-    measure = measure_scale if command.scale else measure_training
     with without_compilation_cache():
-        measured = measure(command, config, console)
+        measured = measure_scale(command, config, console) if command.scale else measure_parts(command, config, console)
     if command.json is not None:
         machine = describe_machine()
         if command.peer:
@@ -92,6 +99,23 @@ def check(command: Benchmark) -> None:
         raise InputError(f"--json {command.json}: there is no folder {command.json.parent}")
 
 
+def measure_parts(command: Benchmark, config: Config, console: Console) -> dict[str, Any]:
+    """Measures the parts that are asked for, and prints their figures."""
+    sizes, shape = QUICK_SIZES if command.quick else FULL_SIZES, SHAPES[command.shape]
+    measured: dict[str, Any] = {"corpus": command.corpus and str(command.corpus), "shape": command.shape}
+    if "speed" in command.parts:
+        measured["speed"] = measure_training(command, config, console)
+    if "streaming" in command.parts:
+        measured["streaming"] = measure_streaming(shape, config.model, sizes)
+    if "prediction" in command.parts:
+        measured["prediction"] = measure_prediction(shape, config.model, sizes)
+    if "start" in command.parts:
+        measured["start"] = measure_start(command.run, sizes.rounds)
+    if set(command.parts) - {"speed"}:
+        console.print(as_screen_table(*waiting_rows(measured)))
+    return measured
+
+
 def measure_training(command: Benchmark, config: Config, console: Console) -> dict[str, Any]:
     """Measures training and inference, with the peer if that is asked for."""
     corpus = make_corpus(choose_shape(command)) if command.corpus is None else load_corpus(command.corpus)
@@ -106,7 +130,7 @@ def measure_training(command: Benchmark, config: Config, console: Console) -> di
             " the ratio of this run is not valid",
             highlight=False,
         )
-    return {"corpus": command.corpus and str(command.corpus), "shape": command.shape, "speed": measured}
+    return measured
 
 
 def measure_scale(command: Benchmark, config: Config, console: Console) -> dict[str, Any]:

@@ -41,6 +41,8 @@ SHAPES = {
     "iemocap": Shape((108, 12, 31), 8, 110, (3.3, 4.9), {"text": 684, "audio": 108}, 6, 2, 2),
     # Mean 9.6, standard deviation 5.8.
     "meld": Shape((1038, 114, 280), 1, 33, (1.35, 3.65), {"text": 684, "audio": 8}, 7, 304, 4),
+    # Monologues; mean 7.1, standard deviation 6.8.
+    "mosei": Shape((2249, 300, 676), 1, 98, (0.695, 10.37), {"text": 768, "audio": 5}, 2, 1000, 1),
 }
 
 

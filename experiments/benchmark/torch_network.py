@@ -6,6 +6,7 @@ the alternatives that were tried on a CPU (packed against padded sequences, dens
 has the fastest.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +78,8 @@ class DistributionEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         size, width = config.hidden_size, 2 * config.hidden_size
-        self.heads, self.min_std = config.distribution_heads, config.min_std
+        self.heads = config.distribution_heads
+        self.min_std, self.max_std = config.min_std, config.max_std
         self.feed_forward = nn.Linear(size, width)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
@@ -94,6 +96,8 @@ class DistributionEncoder(nn.Module):
         mean_half, std_half = attended.chunk(2, dim=-1)
         mean = hidden + self.mean_out(self.gelu(self.mean_in(mean_half)))
         log_std = self.log_std_out(self.gelu(self.log_std_in(std_half)))
+        if self.max_std:
+            return mean, self.max_std * torch.sigmoid(log_std - math.log(self.max_std)) + self.min_std
         return mean, log_std.clamp(*LOG_STD_RANGE).exp() + self.min_std
 
 

@@ -56,7 +56,7 @@ def scale_by_temperature(trained: TrainedNetwork) -> dict[str, list[float]]:
     """
     validation, test = (_take_logarithm(trained.predict(split)) for split in ("validation", "test"))
     corpus = trained.prepared.corpus  # Its validation split may have been held out of the training split.
-    labels = corpus.labels[corpus.utterances_of("validation")]
+    labels = corpus.labels[corpus.labelled_of("validation")]
     result: dict[str, list[float]] = {"temperature": [], "nll": [], "ece": []}
     for of_validation, of_test in zip(validation, test, strict=True):
         temperature = fit_temperature(of_validation, labels)

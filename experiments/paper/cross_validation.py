@@ -44,7 +44,7 @@ def assign_folds(corpus: Corpus) -> np.ndarray:
 
 def split_training(corpus: Corpus) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields the rows of all other folds and the rows of the fold itself, for each fold of the training split."""
-    train = corpus.utterances_of("train")
+    train = corpus.labelled_of("train")
     fold = assign_folds(corpus)[corpus.dialogue_of_utterance[train]]
     for left_out in np.unique(fold):
         yield train[fold != left_out], train[fold == left_out]

@@ -48,7 +48,7 @@ def predict_split(cache: NetworkCache, corpus_name: str, split: str) -> Ensemble
     return EnsemblePredictions(
         networks=trained.predict(split),
         svm=predict_by_tfidf(corpus, features, split, quick=cache.quick, simplest=simplest),
-        labels=corpus.labels[corpus.utterances_of(split)].astype(np.int64),
+        labels=corpus.labels[corpus.labelled_of(split)].astype(np.int64),
     )
 
 
@@ -72,7 +72,7 @@ def predict_by_tfidf(
     folds = list(split_training(corpus))
     left_out = np.concatenate([score(train, rows, chosen) for train, rows in folds])
     temperature = fit_temperature(left_out, corpus.labels[np.concatenate([rows for _, rows in folds])])
-    scores = score(corpus.utterances_of("train"), corpus.utterances_of(split), chosen)
+    scores = score(corpus.labelled_of("train"), corpus.labelled_of(split), chosen)
     probabilities: np.ndarray = softmax(scores / temperature, axis=1)
     return probabilities
 

@@ -131,6 +131,24 @@ def draw_noise(artifact: dict[str, Any], path: Path) -> None:
     _close(figure, artifact, "mean and standard deviation over the seeds", path)
 
 
+def draw_gradients(artifact: dict[str, Any], path: Path) -> None:
+    """Draws the norm of the whole gradient at every step, one line per seed, and the validation score by epoch."""
+    parts = artifact["parts"]
+    figure, grid = plt.subplots(2, len(parts), figsize=(7 * len(parts), 6.4), layout="constrained", squeeze=False)
+    for (above, below), (corpus, part) in zip(grid.T, parts.items(), strict=True):
+        for index, (name, reading) in enumerate(part["readings"].items()):
+            for seed, (whole, validation) in enumerate(zip(reading["whole"], reading["validation"], strict=True)):
+                style = {"color": COLOURS[index], "alpha": 0.7, "label": name if seed == 0 else None}
+                above.plot(np.arange(len(whole)) * len(validation) / len(whole), whole, linewidth=0.8, **style)
+                below.plot(range(1, len(validation) + 1), 100 * np.array(validation), marker=MARKERS[index], **style)
+        above.set(yscale="log", ylabel="norm of the gradient", xlabel="epoch", title=_name(artifact, corpus))
+        below.set(ylabel="validation WAF1 (%)", xlabel="epoch")
+        for axes in (above, below):
+            axes.grid(alpha=0.3)
+        above.legend()
+    _close(figure, artifact, "one line per seed", path)
+
+
 def _open(artifact: dict[str, Any], width: float, height: float) -> tuple[plt.Figure, np.ndarray]:
     columns = len(artifact["parts"])
     figure, grid = plt.subplots(1, columns, figsize=(width * columns, height), layout="constrained", squeeze=False)

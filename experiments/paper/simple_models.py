@@ -175,7 +175,7 @@ def gather_words(corpus: Corpus) -> tuple[list[str], list[str], list[str]]:
 
 def _fit(corpus: Corpus, predict: Predict, candidates: tuple[float, ...], simplest: bool) -> Outcome:
     """Chooses C on the training split alone, then trains on all of it and reads the test split once."""
-    train, test = corpus.utterances_of("train"), corpus.utterances_of("test")
+    train, test = corpus.labelled_of("train"), corpus.labelled_of("test")
     chosen, folds = choose_inverse_regularization(corpus, predict, candidates, simplest)
     return Outcome(
         inverse_regularization=chosen or None,

@@ -22,10 +22,11 @@ from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import SPLITS, Corpus, keep_dialogues
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
+from macsgr_jax.data.synthetic import generate
 from macsgr_jax.errors import InputError
 from macsgr_jax.models import Network, build_network
 from macsgr_jax.overrides import from_json, override
-from macsgr_jax.presets import PRESETS
+from macsgr_jax.presets import DEFAULT, PRESETS
 from macsgr_jax.runs.evaluate import UtterancePrediction, predict_split
 from macsgr_jax.runs.execution import Execution
 from macsgr_jax.runs.folder import is_finished
@@ -36,6 +37,7 @@ from macsgr_jax.training.checkpoint import Params, load_description, load_params
 
 QUICK_SEEDS, QUICK_EPOCHS = 1, 2
 MAX_NAME_LENGTH = 100
+SYNTHETIC = "synthetic"
 # A network has to hold out something: one dialogue, by which the last epoch of a fixed recipe chooses nothing.
 REFIT_SETTINGS = ("data.validation_fraction=0.001",)
 
@@ -45,7 +47,7 @@ class StudyOptions:
     """Options that all scripts of the paper's tables and figures share.
 
     Attributes:
-        corpora: Folder of iemocap.npz, meld.npz and mosi.npz (docs/corpus.md describes the format).
+        corpora: Folder of iemocap.npz, meld.npz, mosei.npz and mosi.npz (docs/corpus.md describes the format).
         runs: Folder of trained networks, shared by all of these scripts: a network in it is not trained again.
         results: Folder for the table or figure and its numbers.
         seeds: Seeds per network: 0, 1, ...
@@ -89,8 +91,8 @@ class TrainedNetwork:
 
     @cached_property
     def utterances(self) -> np.ndarray:
-        """i64[U], the rows of the test split, in the order of `probabilities`."""
-        return self.corpus.utterances_of("test")
+        """i64[U], the labelled rows of the test split, in the order of `probabilities`."""
+        return self.corpus.labelled_of("test")
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -146,12 +148,12 @@ class TrainedNetwork:
             split: validation or test, of `prepared`.
 
         Returns:
-            f64[S, U, C], probabilities; utterances in the corpus's order.
+            f64[S, U, C], probabilities; the labelled utterances in the corpus's order.
 
         Raises:
             InputError: a checkpoint is missing or damaged.
         """
-        rows = set(self.prepared.corpus.utterances_of(split).tolist())
+        rows = set(self.prepared.corpus.labelled_of(split).tolist())
         return np.array(
             [
                 [prediction.probabilities for prediction in of_seed if prediction.utterance in rows]
@@ -171,11 +173,11 @@ class TrainedNetwork:
         return self.folder / "checkpoints" / "full"
 
     def _read_columns(self, prefix: str, convert: Any) -> np.ndarray:
-        """Reads the columns of predictions.csv whose names begin with a prefix: [rows, columns]."""
+        """Reads the columns of predictions.csv whose names begin with a prefix: [rows, columns], of labelled rows."""
         with open(self.folder / PREDICTIONS_FILE, encoding="utf-8", newline="") as file:
             head, *rows = csv.reader(file)
         columns = [index for index, name in enumerate(head) if name.startswith(prefix)]
-        return np.array([[convert(row[index]) for index in columns] for row in rows])
+        return np.array([[convert(row[index]) for index in columns] for row in rows if row[head.index("gold")]])
 
 
 class NetworkCache:
@@ -200,17 +202,17 @@ class NetworkCache:
         self._settings: dict[str, tuple[str, ...]] = {}
 
     def corpus(self, name: str) -> Corpus:
-        """Returns a corpus of the folder, or a derived one; it is read once.
+        """Returns a corpus of the folder, a derived one, or the generated one of the name synthetic; it is read once.
 
         Raises:
             InputError: it is missing or damaged.
         """
         if name not in self._corpora:
-            self._corpora[name] = load_corpus(self.path(name))
+            self._corpora[name] = generate() if name == SYNTHETIC else load_corpus(self.path(name))
         return self._corpora[name]
 
     def derive(self, name: str, source: str, split: np.ndarray, settings: tuple[str, ...] = ()) -> None:
-        """Makes a corpus that differs from another one in its splits; its file is stored beside the networks.
+        """Makes a corpus that differs from another one in its splits, and stores it.
 
         Args:
             name: the name of the new corpus.
@@ -219,9 +221,22 @@ class NetworkCache:
             settings: settings in which networks on the new corpus differ from those on the other one.
         """
         corpus = dataclasses.replace(self.corpus(source), name=name, split=split)
-        corpus = keep_dialogues(corpus, np.flatnonzero(split >= 0))
-        self._sources[name], self._settings[name] = source, settings
-        if not self.path(name).is_file() or not np.array_equal(self.corpus(name).split, corpus.split):
+        self.store(name, source, keep_dialogues(corpus, np.flatnonzero(split >= 0)), settings)
+
+    def store(self, name: str, source: str, corpus: Corpus, settings: tuple[str, ...] = ()) -> None:
+        """Stores a corpus that is derived from another one; its file lies beside the networks.
+
+        Args:
+            name: the name of the new corpus.
+            source: the name of the other corpus, whose preset is used.
+            corpus: the new corpus.
+            settings: settings in which networks on the new corpus differ from those on the other one.
+        """
+        self._sources[name] = self._sources.get(source, source)
+        self._settings[name] = settings
+        if not self.path(name).is_file() or not all(
+            np.array_equal(getattr(self.corpus(name), field), getattr(corpus, field)) for field in ("split", "labels")
+        ):
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
             save_corpus(corpus, self.path(name))
             self._corpora.pop(name, None)
@@ -247,7 +262,9 @@ class NetworkCache:
         return folder / f"{name}.npz"
 
     def config(self, corpus: str, settings: tuple[str, ...] = ()) -> Config:
-        """Returns the configuration of a network: the corpus's preset, the settings of --set, and those of a variant.
+        """Returns the configuration of a network: the preset, the settings of --set, and those of a variant.
+
+        A corpus whose name is not that of a preset has the default one.
 
         Args:
             corpus: the name of a corpus; a derived one has the preset of its source.
@@ -256,9 +273,13 @@ class NetworkCache:
         Raises:
             InputError: a setting is unknown or does not fit.
         """
-        epochs = (f"train.epochs={QUICK_EPOCHS}",) if self.quick else ()
-        changes = (*self._options.set, *self._settings.get(corpus, ()), *settings, *epochs)
-        return override(PRESETS[self._sources.get(corpus, corpus)], changes)
+        changes = (*self._options.set, *self._settings.get(corpus, ()), *settings, *self.quick_epochs)
+        return override(PRESETS.get(self._sources.get(corpus, corpus), DEFAULT), changes)
+
+    @property
+    def quick_epochs(self) -> tuple[str, ...]:
+        """The setting that --quick replaces in every network."""
+        return (f"train.epochs={QUICK_EPOCHS}",) if self.quick else ()
 
     def simplest(self, corpus: str) -> bool:
         """Returns whether models on a corpus are to be the simplest within one standard error of the best."""
@@ -288,7 +309,7 @@ class NetworkCache:
                 range(self.seeds),
                 folder,
                 Execution(console=console, stop=stop),
-                corpus_path=self.path(corpus),
+                corpus_path=None if corpus == SYNTHETIC else self.path(corpus),
                 resume=True,
             )
         return TrainedNetwork(corpus=loaded, folder=folder, results=results)

@@ -7,7 +7,7 @@ from macsgr_jax.data.corpus import Corpus, choose_features
 from macsgr_jax.overrides import setting_names
 
 # Each corpus has the preset of its name (macsgr_jax.presets).
-CORPORA = ("iemocap", "meld", "mosi")
+CORPORA = ("iemocap", "meld", "mosei", "mosi")
 
 # Corpora whose preset is the simplest within one standard error of the best, and not the best.
 SIMPLEST = ("mosi",)

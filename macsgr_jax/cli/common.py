@@ -6,24 +6,27 @@ Imports nothing of JAX, so that --help is quick.
 import contextlib
 import dataclasses
 import difflib
+import errno
 import importlib.metadata
 import io
-import json
 import os
 import platform
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import tyro
 
+from macsgr_jax.cli.screen import INTERRUPTED, end_output, leave
 from macsgr_jax.config import Config
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote, show_message
+from macsgr_jax.files import describe_os_error, exists, is_file, is_folder, read_json, remove_abandoned
 from macsgr_jax.overrides import from_json, override, setting_names
 from macsgr_jax.presets import PRESETS
-from macsgr_jax.runs.interruption import Interrupted
+from macsgr_jax.runs.interruption import Interrupted, StoppedAtOnce
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,8 +37,8 @@ else:
 
 BAD_INPUT = 2
 DIVERGED = 3
-OUTPUT_CLOSED = 141  # As shells report a program that SIGPIPE ended.
 WIDTH_WITHOUT_TERMINAL = 120
+MAX_FILE_NAME = 240  # Bytes; a temporary name is a little longer.
 
 Command = TypeVar("Command")
 
@@ -69,26 +72,14 @@ def run_command(
 
     Returns:
         The exit code: 0, 2 for bad input, 3 for a training that diverged, 130 or 143 when stopped by Ctrl-C or SIGTERM,
-        141 when the reader of the output, such as `head`, has closed it.
+        141 when the reader of the output, such as `head`, has closed it, which stops nothing that writes files.
     """
 
     def parse_and_run() -> int:
         command = _parse(program, command_type, arguments, describe_more)
         return command if isinstance(command, int) else _run(main, command)
 
-    return end_at_closed_output(parse_and_run)
-
-
-def end_at_closed_output(run: Callable[[], int]) -> int:
-    """Runs a function that prints, and returns its exit code, or 141 when the reader of the output has closed it."""
-    try:
-        code = run()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python would flush once more as it ends, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OUTPUT_CLOSED
-    return code
+    return end_output(parse_and_run)
 
 
 def _parse(
@@ -119,10 +110,11 @@ def _describe_usage_error(box: str) -> str:
     message = message.strip().rstrip(".")
     similar = [option for part in more if part.startswith("Perhaps") for option in re.findall(r" (--[\w-]+)", part)]
     hint = f"; did you mean {' or '.join(dict.fromkeys(similar[:3]))}?" if similar else ""
-    return f"{message[:1].lower()}{message[1:]}{hint}"
+    return show_message(f"{message[:1].lower()}{message[1:]}{hint}")
 
 
 def _run(main: Callable[[Command], None], command: Command) -> int:
+    use_single_precision()
     use_compilation_cache()
     try:
         main(command)
@@ -134,15 +126,59 @@ def _run(main: Callable[[Command], None], command: Command) -> int:
 
         if not isinstance(error, DivergenceError):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {show_message(error)}", file=sys.stderr)
         return DIVERGED
+    except (RuntimeError, AssertionError) as error:
+        if not _comes_from_backend(error):
+            raise
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        print(
+            f"error: JAX finds no device of JAX_PLATFORMS={platforms}: unset it, or install JAX for that device, such"
+            " as pip install 'jax[cuda12]'",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
     except Interrupted as stop:
         print(f"{stop}: resume it with the same command and --resume", file=sys.stderr)
         return stop.exit_code
+    except StoppedAtOnce as stop:
+        return leave(f"{stop}: what was finished is kept; resume it with the same command and --resume", stop.exit_code)
     except KeyboardInterrupt:
-        print("interrupted: what was finished is kept", file=sys.stderr)
-        return 130
+        return leave("interrupted: what was finished is kept", INTERRUPTED)
+    except OSError as error:  # Of a disk that is full, or a file that changed while it was read.
+        place = f"{quote(error.filename)}: " if error.filename else ""
+        print(f"error: {place}{describe_os_error(error)}: {describe_what_helps(error)}", file=sys.stderr)
+        return BAD_INPUT
+    except (MemoryError, RecursionError) as error:
+        what = "there is not enough memory" if isinstance(error, MemoryError) else "the input is nested too deeply"
+        print(f"error: {what}: give less at once, or use a larger machine", file=sys.stderr)
+        return BAD_INPUT
     return 0
+
+
+def _comes_from_backend(error: BaseException) -> bool:
+    """Returns whether JAX raised an error because a platform that JAX_PLATFORMS names has no device here."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return bool(os.environ.get("JAX_PLATFORMS")) and last.filename.endswith("xla_bridge.py")
+
+
+def use_single_precision() -> None:
+    """Has JAX compute in 32 bits, as all weights and features are; says so where JAX_ENABLE_X64 asks for 64."""
+    if os.environ.get("JAX_ENABLE_X64", "").lower() not in ("1", "true", "on", "yes"):
+        return
+    os.environ["JAX_ENABLE_X64"] = "0"  # JAX reads it when it is imported.
+    if "jax" in sys.modules:
+        import jax
+
+        jax.config.update("jax_enable_x64", False)
+    print("note: JAX_ENABLE_X64 is ignored: the network computes in 32 bits", file=sys.stderr)
+
+
+def describe_what_helps(error: OSError) -> str:
+    """Returns what to do about a failure of the system."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room; what was finished is kept, and a training is resumed with --resume"
+    return "check that it is there and may be used"
 
 
 def use_compilation_cache() -> None:
@@ -155,6 +191,13 @@ def use_compilation_cache() -> None:
 
     version = importlib.metadata.version("jaxlib")
     folder = str(Path(platformdirs.user_cache_dir("macsgr_jax")) / f"jaxlib-{version}" / platform.node())
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"{quote(folder)}: {describe_os_error(error)}"
+            print(f"note: compiled programs are not kept for the next time ({reason})", file=sys.stderr)
+            return
     if "jax" not in sys.modules:  # It reads the variable when it is imported.
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)
         return
@@ -172,8 +215,14 @@ def make_console(quiet: bool = False) -> "Console":
     """
     from rich.console import Console
 
+    class Screen(Console):
+        """A console on which no name from a file can move the cursor or begin a line."""
+
+        def print(self, *objects: Any, **options: Any) -> None:
+            super().print(*(show_message(one) if isinstance(one, str) else one for one in objects), **options)
+
     # Texts and file names may look like rich's markup.
-    console = Console(quiet=quiet, markup=False, emoji=False, highlight=False)
+    console = Screen(quiet=quiet, markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_WITHOUT_TERMINAL
     return console
@@ -191,12 +240,17 @@ def refuse_output(path: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> N
         InputError: the file is there, or is an input, or its folder is not there.
     """
     for read in inputs:
-        if path.exists() and read.exists() and path.samefile(read):
+        if exists(path) and exists(read) and os.path.samefile(path, read):
             raise InputError(f"{path} is what is read, and would be destroyed: give the output another name")
-    if path.exists() and not overwrite:
+    if exists(path) and not overwrite:
         raise InputError(f"{path} is there already: give another name, or --overwrite")
-    if not path.parent.is_dir():
+    if exists(path) and not is_file(path):
+        raise InputError(f"{path} is no regular file, and is not replaced: give another name")
+    if not is_folder(path.parent):
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it, or give another name")
+    if len(path.name.encode(errors="replace")) > MAX_FILE_NAME:
+        raise InputError(f"{path} cannot be written: its name is too long; give another name")
+    remove_abandoned(path)
 
 
 def configure(preset: str | Path, assignments: Sequence[str], features: str, epochs: int | None) -> Config:
@@ -225,13 +279,13 @@ def read_preset(path: Path) -> Config:
     Raises:
         InputError: the file cannot be read, or a setting does not fit.
     """
-    try:
-        return from_json(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    if not exists(path):
         near = difflib.get_close_matches(str(path), PRESETS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(PRESETS)}, or give a JSON file"
-        raise InputError(f"--preset {path}: there is no such preset or file; {hint}") from None
-    except (OSError, ValueError) as error:
+        raise InputError(f"--preset {path}: there is no such preset or file; {hint}")
+    try:
+        return from_json(read_json(path))
+    except InputError as error:
         raise InputError(f"--preset {path} cannot be used: {error}") from None
 
 

@@ -34,7 +34,7 @@ def main(command: Evaluate) -> None:
     from macsgr_jax.runs.evaluate import evaluate_run
     from macsgr_jax.runs.load import read_corpus
     from macsgr_jax.runs.results import SCALARS
-    from macsgr_jax.runs.tables import NOT_PERCENT, as_screen_table
+    from macsgr_jax.runs.tables import as_screen_table
 
     corpus = None if command.corpus is None else read_corpus(command.corpus)
     scores = evaluate_run(command.run, corpus, command.network, command.split)
@@ -45,8 +45,16 @@ def main(command: Evaluate) -> None:
         [
             str(seed),
             str(values["epoch"]),
-            *(f"{values[name]:.3f}" if name in NOT_PERCENT else f"{100 * values[name]:.2f}" for name in SCALARS),
+            *(_show_score(name, values[name]) for name in SCALARS),
         ]
         for seed, values in scores.items()
     ]
     make_console().print(as_screen_table(["seed", "epoch", *SCALARS], rows))
+
+
+def _show_score(name: str, value: float | None) -> str:
+    from macsgr_jax.runs.tables import NOT_PERCENT
+
+    if value is None:
+        return "no labels"
+    return f"{value:.3f}" if name in NOT_PERCENT else f"{100 * value:.2f}"

@@ -1,6 +1,7 @@
 """`macsgr import`: turns a release, a file in common use, or own conversations into a corpus of docs/corpus.md."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -8,13 +9,14 @@ import tyro
 from rich.progress import Progress
 
 from macsgr_jax.cli.common import make_console, refuse_output
-from macsgr_jax.data.corpus import SPLITS
-from macsgr_jax.data.labels import count_labels
+from macsgr_jax.data.labels import describe_splits
 from macsgr_jax.data.sources import READERS
 from macsgr_jax.errors import InputError
 from macsgr_jax.features.channels import parse_channels
 from macsgr_jax.features.importing import SENTENCE_MODEL, import_corpus
+from macsgr_jax.features.loudness import TARGET
 from macsgr_jax.features.registry import NAMES
+from macsgr_jax.limits import MAX_JOBS, check_option
 
 if TYPE_CHECKING:
     Kind = str
@@ -45,6 +47,8 @@ class ImportCorpus:
         ignore_labels: Labels whose utterances are left out, separated by commas.
         channels: Of recordings with several channels: mix takes their mean; speaker takes the channel where the speaker
             is loudest; auto does so where it is clear for all; or a channel per speaker, such as Ann=left,Bob=right.
+        loudness: Of recordings, for audio features: normalize gives each recording, or the clips of each conversation,
+            one level, and predictions do the same; keep leaves it as it is.
         strict: For conversations: refuse transcripts with faults, and tell all of them, instead of repairing them.
         allow_outside: For conversations: read clips that lie outside the folder.
         jobs: Number of recordings to process at once; 0 takes one per CPU core.
@@ -64,6 +68,7 @@ class ImportCorpus:
     merge_labels: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="EMOTION=LABELS")] = ()
     ignore_labels: str = ""
     channels: str = "auto"
+    loudness: Literal["normalize", "keep"] = "normalize"
     strict: bool = False
     allow_outside: bool = False
     jobs: int = 0
@@ -72,6 +77,7 @@ class ImportCorpus:
 
 def main(command: ImportCorpus) -> None:
     """Imports a corpus and prints what is in it."""
+    check_option("--jobs", command.jobs, 0, MAX_JOBS)
     sequences = _parse_sequences(command.sequence)
     inputs = [command.source, *sequences.values(), *([command.folds] if command.folds else [])]
     refuse_output(command.out, command.overwrite, inputs)
@@ -92,6 +98,7 @@ def main(command: ImportCorpus) -> None:
             merges=_parse_merges(command.merge_labels),
             ignored_labels=_split_list(command.ignore_labels),
             channels=parse_channels(command.channels),
+            loudness=TARGET if command.loudness == "normalize" else None,
             strict=command.strict,
             allow_outside=command.allow_outside,
             jobs=command.jobs,
@@ -99,17 +106,12 @@ def main(command: ImportCorpus) -> None:
         )
     for notice in corpus.notices:
         console.print(f"note: {notice}", highlight=False, soft_wrap=True)
-    counts = count_labels(corpus)
-    for split in SPLITS:
-        dialogues, utterances = len(corpus.dialogues_of(split)), len(corpus.utterances_of(split))
-        labels = ", ".join(f"{count} {label}" for label, count in counts.get(split, {}).items())
-        console.print(
-            f"{split}: {dialogues} dialogues of {utterances} utterances{': ' * bool(labels)}{labels}", soft_wrap=True
-        )
+    for line in describe_splits(corpus):
+        console.print(line, highlight=False, soft_wrap=True)
     for name, values in corpus.features.items():
         console.print(f"{name}: {values.shape[1]} columns", highlight=False)
-    emotions = f"emotions: {', '.join(corpus.label_names)}"
-    console.print(f"{emotions}\nwrote {command.out}", highlight=False, soft_wrap=True)
+    console.print(f"emotions: {', '.join(corpus.label_names)}", highlight=False, soft_wrap=True)
+    console.print(f"wrote {command.out}", highlight=False, soft_wrap=True)
 
 
 def _split_list(text: str) -> list[str]:
@@ -118,7 +120,10 @@ def _split_list(text: str) -> list[str]:
 
 def _parse_thresholds(text: str) -> list[float]:
     try:
-        return [float(part) for part in _split_list(text)]
+        thresholds = [float(part) for part in _split_list(text)]
+        if not all(map(math.isfinite, thresholds)):
+            raise ValueError
+        return thresholds
     except ValueError:
         raise InputError(f"--threshold {text}: give numbers separated by commas, such as 0 or -1,1") from None
 

@@ -30,12 +30,15 @@ class Info:
 def main(command: Info) -> None:
     """Describes the corpus or the run, and prints the description."""
     from macsgr_jax.data.corpus_file import load_corpus
-    from macsgr_jax.inference.published import is_published
+    from macsgr_jax.files import is_folder
     from macsgr_jax.runs.info import describe_contents, describe_run
 
-    if is_published(command.path):
-        raise InputError(f"{command.path} is a published model: `macsgr models {command.path}` describes it")
-    is_run = command.path.is_dir()
+    is_run = is_folder(command.path)
+    if is_run:
+        from macsgr_jax.inference.published import is_published
+
+        if is_published(command.path):
+            raise InputError(f"{command.path} is a published model: `macsgr models {command.path}` describes it")
     described = describe_run(command.path) if is_run else describe_contents(load_corpus(str(command.path)))
     if command.json:
         print(json.dumps(described, indent=2))
@@ -65,6 +68,8 @@ def show_corpus(console: "Console", described: dict[str, Any]) -> None:
     ]
     console.print(as_screen_table(["split", "dialogues", "utterances", "shortest", "median", "longest"], rows))
     rows = [[emotion, *map(str, counts.values())] for emotion, counts in described["emotions"].items()]
+    if any(size["unlabelled"] for size in splits.values()):
+        rows.append(["without a label", *(str(size["unlabelled"]) for size in splits.values())])
     console.print(as_screen_table(["emotion", *splits], rows))
     rows = [
         [name, str(feature["columns"]), f"{100 * feature['coverage']:.1f} %", _describe_extractor(feature["made_by"])]

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import macsgr_jax
+from macsgr_jax.cli.screen import INTERRUPTED, end_output, interrupt_imports
+from macsgr_jax.errors import quote
 
 
 class Subcommand(NamedTuple):
@@ -56,7 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, as `cli.common.run_command` describes it.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    interrupt_imports()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return end_output(lambda: choose(given))
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept", file=sys.stderr)
+        return INTERRUPTED
+
+
+def choose(arguments: Sequence[str]) -> int:
+    """Runs the subcommand that the first argument names, or prints the help or the version."""
     first = arguments[0] if arguments else "--help"
     if first in ("-h", "--help"):
         lines = [f"  {name:10}{command.summary}" for name, command in COMMANDS.items()]
@@ -68,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if first in COMPLETION:
         return complete(arguments)
     if first not in COMMANDS:
-        print(f"error: macsgr has no command {first!r}: there are {', '.join(COMMANDS)}", file=sys.stderr)
+        print(f"error: macsgr has no command '{quote(first)}': there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     return run(first, arguments[1:])
 
@@ -90,8 +102,6 @@ def complete(arguments: Sequence[str]) -> int:
     """Prints or writes the completion script of a shell, which knows every subcommand and option."""
     import tyro
 
-    from macsgr_jax.cli.common import end_at_closed_output
-
     options = {
         name: getattr(importlib.import_module(f"macsgr_jax.cli.{command.module}"), command.options)
         for name, command in COMMANDS.items()
@@ -104,4 +114,4 @@ def complete(arguments: Sequence[str]) -> int:
             return stop.code if isinstance(stop.code, int) else 0
         return 0
 
-    return end_at_closed_output(print_script)
+    return print_script()

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from macsgr_jax.cli.common import Preset, make_console
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
+from macsgr_jax.limits import MAX_DEVICES, MAX_EPOCHS, MAX_POINTS, check_option
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from macsgr_jax.runs.execution import Execution
 
+MAX_DIGITS = 9
 # The validation scores that can choose among settings.
 Selection = Literal[
     "validation.waa", "validation.waf1", "validation.macro_f1", "validation.uar", "validation.nll", "validation.ece"
@@ -30,7 +32,7 @@ class TrainingOptions:
         out: Folder for the results and the checkpoints; it is made if it does not exist.
         corpus: "synthetic" (generated; its best possible score is known), or an .npz file of `macsgr import`.
         features: Feature sets to join, separated by commas, such as text_minilm,audio_mfcc. All by default.
-        preset: Recipe to start from: iemocap, meld and mosi are those of the published numbers, literal is the paper as
+        preset: Recipe to start from: iemocap, meld, mosei and mosi are those of the corpora, literal is the paper as
             printed, causal sees no future utterance. Or a JSON file with a configuration.
         set: Replace one setting of the preset; may be repeated. The settings are listed below.
         epochs: Passes over the training split; short for --set train.epochs=N.
@@ -79,7 +81,12 @@ def make_execution(options: TrainingOptions, console: "Console") -> Iterator["Ex
 
     automatic = options.runs_at_once == "auto"
     if not automatic and not options.runs_at_once.isdecimal():
-        raise InputError(f"--runs-at-once {options.runs_at_once}: write auto, or a number from 1")
+        raise InputError(f"--runs-at-once {quote(options.runs_at_once)}: write auto, or a number from 1")
+    check_option("--save-every", options.save_every, 1, MAX_EPOCHS)
+    check_option("--split-batch", options.split_batch, 1, MAX_DEVICES)
+    if not automatic:
+        at_once = int(options.runs_at_once) if len(options.runs_at_once) <= MAX_DIGITS else MAX_POINTS + 1
+        check_option("--runs-at-once", at_once, 1, MAX_POINTS)
     with StopRequests() as stop:
         yield Execution(
             runs_at_once=None if automatic else int(options.runs_at_once),

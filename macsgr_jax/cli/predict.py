@@ -1,6 +1,7 @@
 """The command `macsgr predict`."""
 
 import dataclasses
+import itertools
 import json
 import os
 import sys
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from macsgr_jax.cli.common import make_console, refuse_output
-from macsgr_jax.errors import InputError
+from macsgr_jax.cli.screen import is_output_lost
+from macsgr_jax.errors import InputError, show_message
 from macsgr_jax.features.channels import parse_channels
+from macsgr_jax.files import is_folder
+from macsgr_jax.limits import MAX_CONTEXT, MAX_DRAWS, MAX_JOBS, check_option
 
 if TYPE_CHECKING:
     from macsgr_jax.runs.load import Model
@@ -73,6 +77,9 @@ def main(command: Predict) -> None:
     """Loads the networks, predicts, prints a table and writes JSON Lines."""
     if command.context < 4 or command.samples < 1 or command.jobs < 0:
         raise InputError("--context must be at least 4, --samples at least 1, and --jobs at least 0")
+    check_option("--context", command.context, 4, MAX_CONTEXT)
+    check_option("--samples", command.samples, 1, MAX_DRAWS)
+    check_option("--jobs", command.jobs, 0, MAX_JOBS)
     if (command.conversation is None) != command.follow:
         raise InputError("give one of them: a conversation, or --follow to read it from standard input")
     if command.out is not None and command.follow:
@@ -139,13 +146,18 @@ def predict(command: Predict, path: Path, model: "Model", channels: str | dict[s
             for notice in notices:
                 print_notice(f"{name}: {notice}")
             found += records
-            console.print(as_screen_table(*make_table(records)))
+            if command.out is None:
+                console.print(as_screen_table(*make_table(records)))
     scores = score_records(model.label_names, found)
+    if command.out is not None:
+        # The file comes first: the screen may be closed, or full.
+        _write(command.out, found, model.run.name, scores, told)
+        for _, group in itertools.groupby(found, lambda record: str(record["conversation"])):
+            console.print(as_screen_table(*make_table(list(group))))
     if scores is not None:
         for line in describe_scores(scores):
             console.print(line)
     if command.out is not None:
-        _write(command.out, found, model.run.name, scores, told)
         console.print(f"wrote {command.out}: {count_of(len(found), 'utterance')}", soft_wrap=True)
 
 
@@ -158,7 +170,8 @@ def _check_output(command: Predict, out: Path) -> None:
     inputs = [path for path in (command.conversation, command.recording) if path is not None]
     refuse_output(out, command.overwrite, inputs)
     folder = command.conversation
-    if folder is not None and folder.is_dir() and out.parent.samefile(folder) and out.suffix.lower() in FORMATS:
+    into = folder is not None and is_folder(folder) and os.path.samefile(out.parent, folder)
+    if into and out.suffix.lower() in FORMATS:
         raise InputError(f"{out} would be read as a conversation of {folder} the next time: write it elsewhere")
 
 
@@ -198,10 +211,14 @@ def follow(command: Predict, model: "Model", channels: str | dict[str, int]) -> 
     """Predicts each line of standard input before the next one is read."""
     from macsgr_jax.runs.predict import predict_stream
 
+    if sys.stdin is None:
+        raise InputError("--follow reads standard input, which is closed: give it the conversation")
     lines = iter(sys.stdin.buffer.readline, b"")
     options = (command.recording, channels, command.strict, _print_notice, command.state, command.allow_outside)
     for record in predict_stream(model, lines, *options):
         print(json.dumps(record, ensure_ascii=False, allow_nan=False), flush=True)
+        if is_output_lost():  # Nobody reads the predictions any more.
+            return
 
 
 def make_table(records: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -223,4 +240,4 @@ def make_table(records: list[dict[str, Any]]) -> tuple[list[str], list[list[str]
 
 
 def _print_notice(notice: str) -> None:
-    print(f"note: {notice}", file=sys.stderr)
+    print(f"note: {show_message(notice)}", file=sys.stderr)

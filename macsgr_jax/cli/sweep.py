@@ -9,6 +9,7 @@ import tyro
 from macsgr_jax.cli.common import configure
 from macsgr_jax.cli.options import Selection, TrainingOptions, join_processes, make_execution
 from macsgr_jax.errors import InputError
+from macsgr_jax.limits import MAX_POINTS, MAX_SEED, MAX_SEEDS, check_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,6 +51,9 @@ def main(command: Sweep) -> None:
     console = join_processes(command)
     if command.seeds < 1:
         raise InputError("--seeds must be at least 1")
+    check_option("--seeds", command.seeds, 1, MAX_SEEDS)
+    check_option("--random", command.random, 0, MAX_POINTS)
+    check_option("--random-seed", command.random_seed, 0, MAX_SEED)
     if bool(command.grid) == bool(command.random) or bool(command.range) != bool(command.random):
         raise InputError("give either one --grid or more, or --random N with one --range or more")
     config = configure(command.preset, command.set, command.features, command.epochs)
@@ -85,7 +89,7 @@ def show_points(console: "Console", results: dict[str, Any], out: Path) -> None:
     shown = dict.fromkeys([score, "waf1", "waa"])
     rows = [
         [str(point["rank"]), *point["setting"].values()]
-        + [show_score(name, point["validation"][name]) for name in shown]
+        + [show_score(name, point["validation"][name], "diverged") for name in shown]
         for point in ranked
     ]
     console.print(as_screen_table(["rank", *axes, *(f"validation {HEADS[name]}" for name in shown)], rows))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from macsgr_jax.cli.common import configure
 from macsgr_jax.cli.options import TrainingOptions, join_processes, make_execution
 from macsgr_jax.errors import InputError
+from macsgr_jax.limits import MAX_SEED, MAX_SEEDS, check_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +41,8 @@ def main(command: Train) -> None:
 
     if command.seeds < 1 or command.first_seed < 0:
         raise InputError("--seeds must be at least 1 and --first-seed at least 0")
+    check_option("--seeds", command.seeds, 1, MAX_SEEDS)
+    check_option("--first-seed", command.first_seed, 0, MAX_SEED - command.seeds + 1)
     console = join_processes(command)
     config = configure(command.preset, command.set, command.features, command.epochs)
     corpus = read_corpus(command.corpus)

@@ -10,6 +10,7 @@ import tyro
 from macsgr_jax.cli.common import configure
 from macsgr_jax.cli.options import Selection, TrainingOptions, join_processes, make_execution
 from macsgr_jax.errors import InputError
+from macsgr_jax.limits import MAX_POINTS, MAX_SEED, MAX_SEEDS, check_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,6 +54,9 @@ def main(command: Tune) -> None:
     console = join_processes(command)
     if command.runs < 1 or command.seeds < 1 or not command.minutes > 0:
         raise InputError("--runs and --seeds must be at least 1, and --minutes above 0")
+    check_option("--runs", command.runs, 1, MAX_POINTS)
+    check_option("--seeds", command.seeds, 1, MAX_SEEDS)
+    check_option("--random-seed", command.random_seed, 0, MAX_SEED)
     if command.file and command.corpus not in (SYNTHETIC, command.file):
         raise InputError(f"two corpora are given, {command.file} and --corpus {command.corpus}: give one of them")
     file = command.file or command.corpus
@@ -92,7 +96,7 @@ def show_rounds(console: "Console", results: dict[str, Any], corpus: str, out: P
             "preset" if number == 0 else f"draw {number}",
             *point["setting"].values(),
             str(point["epochs"]),
-            show_score(score, point["validation"][score]) + (", collapsed" if point["collapsed"] else ""),
+            show_score(score, point["validation"][score], "diverged") + (", collapsed" if point["collapsed"] else ""),
         ]
         for number, point in shown.items()
     ]

@@ -12,6 +12,7 @@ from macsgr_jax.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 MODALITIES = ("text", "audio", "video")
+UNLABELLED = -1  # In place of a label: such an utterance is context, and in no loss and no score.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class Corpus:
         name: the stem of its file, or "synthetic".
         features: feature set, such as text_minilm -> f32[U, D]; 0 where not measured.
         measured: feature set -> bool[U, D], whether a value was measured.
-        labels: i32[U], indices into label_names.
+        labels: i32[U], indices into label_names, or UNLABELLED.
         label_names: the emotions.
         speakers: i32[U], indices into speaker_names.
         speaker_names: the speakers.
@@ -70,7 +71,7 @@ class Corpus:
         Args:
             name: the name of the corpus.
             dialogues: the dialogues in their order, with utterance ids that differ across all of them.
-            label_names: the emotions; an utterance without a label gets the first one.
+            label_names: the emotions; an empty label becomes UNLABELLED.
             speaker_names: the speakers in the order of their indices; by default those of the utterances, sorted.
             features: feature set -> f32[U, D], 0 where not measured; by default there are none.
             measured: feature set -> bool[U, D]; by default everything was measured.
@@ -83,7 +84,7 @@ class Corpus:
         utterances = list_utterances(dialogues)
         speaker_names = tuple(speaker_names) or tuple(sorted({utterance.speaker for utterance in utterances}))
         speaker_indices = {speaker: index for index, speaker in enumerate(speaker_names)}
-        label_indices = {"": 0} | {label: index for index, label in enumerate(label_names)}
+        label_indices = {"": UNLABELLED} | {label: index for index, label in enumerate(label_names)}
         texts = tuple(utterance.text for utterance in utterances)
         features = dict(features or {})
         return cls(
@@ -141,35 +142,51 @@ class Corpus:
         """Returns i64[...], the utterances of a split of SPLITS, in order."""
         return np.flatnonzero(self.split[self.dialogue_of_utterance] == SPLITS.index(split_name))
 
+    def labelled_of(self, split_name: str) -> np.ndarray:
+        """Returns i64[...], the utterances of a split of SPLITS that have a label, in order."""
+        rows = self.utterances_of(split_name)
+        return rows[self.labels[rows] != UNLABELLED]
+
 
 def hold_out_validation(corpus: Corpus, fraction: float, seed: int) -> Corpus:
     """Moves whole training dialogues to a validation split where there is none.
 
+    Dialogues without any label stay: nothing could be chosen by them.
+
     Args:
         corpus: the corpus; one with validation utterances is returned as it is.
-        fraction: the minimum fraction of the training utterances to move, between 0 and 1.
+        fraction: the minimum fraction of the labelled training utterances to move, between 0 and 1.
         seed: the seed of the random order in which dialogues are taken.
 
     Returns:
         The corpus with another `split` and a notice about it.
 
     Raises:
-        InputError: `fraction` is not between 0 and 1, or there are fewer than two training dialogues.
+        InputError: `fraction` is not between 0 and 1, there are fewer than two training dialogues with labels, or
+            the training or the validation split has none at all.
     """
+    if not len(corpus.labelled_of("train")):
+        raise InputError(f"{corpus.name}: no utterance of the training split has a label; label some of them.")
     if len(corpus.dialogues_of("validation")):
+        if not len(corpus.labelled_of("validation")):
+            advice = "label some, or leave the split out, and training dialogues are held out"
+            raise InputError(f"{corpus.name}: no utterance of the validation split has a label; {advice}.")
         return corpus
     if not 0 < fraction < 1:
         raise InputError(f"validation_fraction is {fraction}; it has to be more than 0 and less than 1.")
+    labelled = np.bincount(corpus.dialogue_of_utterance[corpus.labels != UNLABELLED], minlength=corpus.num_dialogues)
     training = corpus.dialogues_of("train")
+    training = training[labelled[training] > 0]
     if len(training) < 2:
         advice = "mark a validation split in the file or bring a second training dialogue"
         raise InputError(f"{corpus.name}: {len(training)} training dialogue is too few to hold one out; {advice}.")
     order = np.random.default_rng(seed).permutation(training)
-    reached = np.cumsum(corpus.lengths[order])
+    reached = np.cumsum(labelled[order])
     count = min(int(np.searchsorted(reached, fraction * reached[-1])) + 1, len(order) - 1)
     split = corpus.split.copy()
     split[order[:count]] = SPLITS.index("validation")
-    moved = f"{count} of {len(order)} training dialogues ({reached[count - 1]} of {reached[-1]} utterances)"
+    unit = "utterances" if (corpus.labels[corpus.utterances_of("train")] != UNLABELLED).all() else "labels"
+    moved = f"{count} of {len(order)} training dialogues ({reached[count - 1]} of {reached[-1]} {unit})"
     notice = f"No validation split: {moved} are held out for validation, chosen with seed {seed}."
     return dataclasses.replace(corpus, split=split, notices=(*corpus.notices, notice))
 
@@ -196,6 +213,32 @@ def keep_dialogues(corpus: Corpus, dialogues: np.ndarray) -> Corpus:
         split=corpus.split[dialogues],
         utterance_ids=tuple(corpus.utterance_ids[row] for row in rows),
         texts=None if corpus.texts is None else tuple(corpus.texts[row] for row in rows),
+    )
+
+
+def keep_utterances(corpus: Corpus, keep: np.ndarray) -> Corpus:
+    """Selects some utterances of a corpus; those of a dialogue that remain form a shorter dialogue.
+
+    Args:
+        corpus: the corpus to take them from.
+        keep: bool[U], which utterances to keep; a dialogue without any is left out.
+
+    Returns:
+        The smaller corpus; its sha256 is still that of the file.
+    """
+    dialogues = np.unique(corpus.dialogue_of_utterance[keep])
+    smaller = keep_dialogues(corpus, dialogues)
+    rows = np.flatnonzero(keep[np.isin(corpus.dialogue_of_utterance, dialogues)])
+    lengths = np.bincount(smaller.dialogue_of_utterance[rows], minlength=smaller.num_dialogues)
+    return dataclasses.replace(
+        smaller,
+        features={name: values[rows] for name, values in smaller.features.items()},
+        measured={name: values[rows] for name, values in smaller.measured.items()},
+        labels=smaller.labels[rows],
+        speakers=smaller.speakers[rows],
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        utterance_ids=tuple(smaller.utterance_ids[row] for row in rows),
+        texts=None if smaller.texts is None else tuple(smaller.texts[row] for row in rows),
     )
 
 

@@ -2,15 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from macsgr_jax.data import extractor
-from macsgr_jax.data.corpus import MODALITIES, SPLITS, Corpus
+from macsgr_jax.data.corpus import MODALITIES, SPLITS, UNLABELLED, Corpus
 from macsgr_jax.errors import InputError, quote
 from macsgr_jax.files import OBJECTS, exists, is_folder, open_file, unpack_npz, write_npz
 from macsgr_jax.limits import MAX_ARRAY_BYTES, MAX_LABELS, MAX_NAME, MAX_TEXT, allow
@@ -19,7 +18,7 @@ MAX_CODE, SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)  # Of Unicode; a surrogate is 
 SPLIT_NAMES = {"train": 0, "val": 1, "dev": 1, "valid": 1, "validation": 1, "test": 2}
 # Array -> dtype kinds it may have, and how it should look.
 FORMS = {
-    "label": ("iu", "integers [U], each an index into label_names"),
+    "label": ("iu", "integers [U], each an index into label_names, or -1 for none"),
     "label_names": ("U", "strings [C], one per emotion"),
     "offsets": ("iu", "integers [dialogues + 1] from 0 to U, the rows where dialogues begin"),
     "split": ("iu", "integers [U], each an index into split_names"),
@@ -111,9 +110,9 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
     dialogue_names = _read_dialogue_names(table, offsets)
     table.ids = _read_utterance_ids(table, offsets, dialogue_names)
     label_names = table.distinct("label_names", tuple(table.column("label_names").tolist()))
-    for row in np.flatnonzero((labels < 0) | (labels >= len(label_names)))[:1]:
+    for row in np.flatnonzero((labels < UNLABELLED) | (labels >= len(label_names)))[:1]:
         problem = f"label {labels[row]} at {table.describe_row(row)} is not one of the {len(label_names)} label_names"
-        raise table.error(f"{problem}; use 0 to {len(label_names) - 1}, or add the missing name")
+        raise table.error(f"{problem}; use 0 to {len(label_names) - 1}, -1 for no label, or add the missing name")
     allow(len(label_names), MAX_LABELS, f"{path}: label_names has {len(label_names)} entries")
     _check_dialogue_id(table, offsets, dialogue_names)
     notices: list[str] = []
@@ -319,15 +318,13 @@ def _read_extractors(table: _Table, features: dict[str, np.ndarray]) -> dict[str
     return found
 
 
-def save_corpus(
-    corpus: Corpus, path: str | os.PathLike[str], extra_arrays: Mapping[str, np.ndarray] = MappingProxyType({})
-) -> None:
+def save_corpus(corpus: Corpus, path: str | os.PathLike[str], /, **extra_arrays: np.ndarray) -> None:
     """Writes a corpus so that `load_corpus` returns it again; notices and sha256 are not written.
 
     Args:
         corpus: the corpus to write.
         path: the .npz file, replaced in one step if it is there.
-        extra_arrays: name -> further array, which `load_corpus` does not read.
+        **extra_arrays: further arrays, of any names, which `load_corpus` does not read.
 
     Raises:
         InputError: the file cannot be written.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from macsgr_jax.data.corpus import SPLITS, Corpus, keep_dialogues
+from macsgr_jax.data.corpus import SPLITS, UNLABELLED, Corpus, keep_utterances
 from macsgr_jax.errors import InputError
 
 FEW = 10  # An emotion with fewer utterances can hardly be learned.
@@ -20,20 +20,45 @@ def count_labels(corpus: Corpus) -> dict[str, dict[str, int]]:
     """Returns split -> emotion -> number of utterances, for the splits that have dialogues."""
     counts = {}
     for split in SPLITS:
-        rows = corpus.utterances_of(split)
-        if len(rows):
+        rows = corpus.labelled_of(split)
+        if len(corpus.dialogues_of(split)):
             numbers = np.bincount(corpus.labels[rows], minlength=corpus.num_classes).tolist()
             counts[split] = dict(zip(corpus.label_names, numbers, strict=True))
     return counts
 
 
+def describe_splits(corpus: Corpus) -> list[str]:
+    """Returns one line per split: its dialogues, its utterances, and how many of them have each label."""
+    counts = count_labels(corpus)
+    lines = []
+    for split in SPLITS:
+        dialogues, utterances = len(corpus.dialogues_of(split)), len(corpus.utterances_of(split))
+        parts = [f"{count} {label}" for label, count in counts.get(split, {}).items()]
+        parts += [f"{count} without a label" for count in [count_unlabelled(corpus, split)] if count]
+        lines.append(f"{split}: {dialogues} dialogues of {utterances} utterances{': ' * bool(parts)}{', '.join(parts)}")
+    return lines
+
+
+def count_unlabelled(corpus: Corpus, split: str) -> int:
+    """Returns the number of utterances of a split that have no label."""
+    return len(corpus.utterances_of(split)) - len(corpus.labelled_of(split))
+
+
 def inspect_labels(corpus: Corpus) -> tuple[str, ...]:
-    """Returns one sentence for each thing about the labels that may be a mistake: absent, rare, alike, numbers."""
+    """Returns one sentence for each thing about the labels that may be a mistake: missing, rare, alike, numbers."""
     notices = []
     counts = count_labels(corpus)
+    unlabelled = {split: count_unlabelled(corpus, split) for split in counts}
+    if any(unlabelled.values()):
+        told = ", ".join(
+            f"{count} of {len(corpus.utterances_of(split))} in {split}" for split, count in unlabelled.items()
+        )
+        notices.append(f"Utterances without a label are context, and in no loss and no score: {told}.")
     for split, of in counts.items():
         absent = [label for label, count in of.items() if not count]
-        if absent:
+        if not any(of.values()):
+            notices.append(f"The split {split} has no labels: it can be predicted, but not be learned from or scored.")
+        elif absent:
             notices.append(f"The split {split} has no utterance with the label {_join(absent)}.")
     totals = {label: sum(of[label] for of in counts.values()) for label in corpus.label_names}
     few = [f"{label} ({count})" for label, count in totals.items() if 0 < count < FEW]
@@ -42,12 +67,14 @@ def inspect_labels(corpus: Corpus) -> tuple[str, ...]:
     alike = [f"{a} and {b}" for a, b in itertools.combinations(corpus.label_names, 2) if _look_alike(a, b)]
     if alike:
         notices.append(
-            f"Labels that look like one emotion: {'; '.join(alike)}. Merge them with --merge-labels if they are one."
+            f"Labels that look like one emotion: {'; '.join(alike)}. Merge them with --merge-labels of"
+            " `macsgr import` if they are one."
         )
     numbers = [label for label in corpus.label_names if _is_number(label)]
     if numbers:
         notices.append(
-            f"Labels that are numbers: {_join(numbers)}. Leave them out with --ignore-labels if they are none."
+            f"Labels that are numbers: {_join(numbers)}. Leave them out with --ignore-labels of `macsgr import`"
+            " if they are none."
         )
     return tuple(notices)
 
@@ -61,9 +88,8 @@ def unify_case(corpus: Corpus) -> Corpus:
     Returns:
         The corpus, with a notice if there were such labels.
     """
-    counts = dict(
-        zip(corpus.label_names, np.bincount(corpus.labels, minlength=corpus.num_classes).tolist(), strict=True)
-    )
+    totals = np.bincount(corpus.labels[corpus.labels != UNLABELLED], minlength=corpus.num_classes)
+    counts = dict(zip(corpus.label_names, totals.tolist(), strict=True))
     spellings: dict[str, list[str]] = {}
     for label in corpus.label_names:
         spellings.setdefault(label.casefold(), []).append(label)
@@ -128,39 +154,32 @@ def leave_out_labels(corpus: Corpus, labels: Sequence[str]) -> tuple[Corpus, np.
     if not ignored:
         return corpus, everything
     kept_names = tuple(label for label in corpus.label_names if label not in ignored)
-    keep = np.isin(corpus.labels, [corpus.label_names.index(label) for label in kept_names])
-    if not keep.any():
+    keep = ~np.isin(corpus.labels, [corpus.label_names.index(label) for label in ignored])
+    if not kept_names:
         raise InputError("--ignore-labels leaves no utterance: keep some labels")
-    dialogues = np.unique(corpus.dialogue_of_utterance[keep])
-    inside = np.isin(corpus.dialogue_of_utterance, dialogues)
-    smaller = keep_dialogues(corpus, dialogues)
-    rows = np.flatnonzero(keep[inside])
-    lengths = np.bincount(smaller.dialogue_of_utterance[rows], minlength=smaller.num_dialogues)
-    indices = np.array([kept_names.index(label) if label in kept_names else -1 for label in corpus.label_names])
-    gone = corpus.num_dialogues - len(dialogues)
+    smaller = keep_utterances(corpus, keep)
+    indices = [kept_names.index(label) if label in kept_names else UNLABELLED for label in corpus.label_names]
+    gone = corpus.num_dialogues - smaller.num_dialogues
     dialogues_gone = f", and {gone} dialogues that have no others" if gone else ""
     notice = f"{np.sum(~keep)} utterances with the label {_join(sorted(ignored))} are left out{dialogues_gone}."
-    return (
-        dataclasses.replace(
-            smaller,
-            features={name: values[rows] for name, values in smaller.features.items()},
-            measured={name: values[rows] for name, values in smaller.measured.items()},
-            labels=indices[smaller.labels[rows]].astype(np.int32),
-            label_names=kept_names,
-            speakers=smaller.speakers[rows],
-            offsets=np.concatenate([[0], np.cumsum(lengths)]),
-            utterance_ids=tuple(smaller.utterance_ids[row] for row in rows),
-            texts=None if smaller.texts is None else tuple(smaller.texts[row] for row in rows),
-            notices=(*corpus.notices, notice),
-        ),
-        np.flatnonzero(keep),
+    relabelled = dataclasses.replace(
+        smaller,
+        labels=_reindex(smaller.labels, indices),
+        label_names=kept_names,
+        notices=(*corpus.notices, notice),
     )
+    return relabelled, np.flatnonzero(keep)
 
 
 def _rename(corpus: Corpus, renamed: Mapping[str, str]) -> Corpus:
     names = tuple(dict.fromkeys(renamed.get(label, label) for label in corpus.label_names))
-    indices = np.array([names.index(renamed.get(label, label)) for label in corpus.label_names])
-    return dataclasses.replace(corpus, labels=indices[corpus.labels].astype(np.int32), label_names=names)
+    indices = [names.index(renamed.get(label, label)) for label in corpus.label_names]
+    return dataclasses.replace(corpus, labels=_reindex(corpus.labels, indices), label_names=names)
+
+
+def _reindex(labels: np.ndarray, indices: Sequence[int]) -> np.ndarray:
+    """Returns i32[U], the new index of each label; UNLABELLED stays."""
+    return np.append(indices, UNLABELLED)[labels].astype(np.int32)  # The last one is that of -1.
 
 
 def _find_label(corpus: Corpus, label: str, option: str) -> str:

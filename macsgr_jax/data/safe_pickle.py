@@ -250,7 +250,7 @@ class _Unpickler(pickle._Unpickler):
             if called in (set, frozenset):
                 _check_keys(*arguments)
             elif called in (dict, collections.OrderedDict):
-                pairs = list(*arguments)
+                pairs: list[Any] = list(*arguments)
                 if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
                     raise pickle.UnpicklingError("a dictionary is made in an unusual way")
                 _check_keys([key for key, _ in pairs])
@@ -366,8 +366,8 @@ def load_pickle(path: Path, max_bytes: int = MAX_PICKLE_BYTES) -> Any:
         return found
     except _Refused as error:
         raise InputError(
-            f"{path} asks for {quote(error)}, which is no plain data, and was not run: get the file from its authors, or write"
-            " the arrays with numpy.savez"
+            f"{path} asks for {quote(error)}, which is no plain data, and was not run: get the file from its authors,"
+            " or write the arrays with numpy.savez"
         ) from None
     # A damaged or hostile file makes the unpickler and NumPy raise almost anything.
     except Exception as error:

@@ -67,7 +67,7 @@ class Standardizer:
         try:
             modalities, names = (_read_names(arrays[key]) for key in ("modality", "feature_set"))
             clip = arrays["clip"]
-            parts = [{name: np.asarray(arrays[f"{part}_{name}"]) for name in names} for part in PARTS]
+            mean, scale, log_scale = ({name: np.asarray(arrays[f"{part}_{name}"]) for name in names} for part in PARTS)
         except KeyError as error:
             sentence = f"the stored standardisation is incomplete ({error.args[0]}); write the checkpoint again."
             raise InputError(sentence) from error
@@ -76,13 +76,13 @@ class Standardizer:
         for modality, name in zip(modalities, names, strict=True):
             if modality not in MODALITIES or name.split("_", 1)[0] != modality:
                 raise InputError(f"the stored standardisation has the feature set {name!r} as {modality!r}.")
-            _check_parts(name, *(part[name] for part in parts))
+            _check_parts(name, mean[name], scale[name], log_scale[name])
         if clip.shape != () or clip.dtype.kind != "f" or not 0 <= clip < np.inf:
             raise InputError("the stored standardisation has a clip that is no finite number from 0 on.")
         feature_sets: dict[str, tuple[str, ...]] = {}
         for modality, name in zip(modalities, names, strict=True):
             feature_sets[modality] = (*feature_sets.get(modality, ()), name)
-        return cls(feature_sets, *parts, float(clip))
+        return cls(feature_sets, mean, scale, log_scale, float(clip))
 
 
 def _read_names(array: np.ndarray) -> list[str]:

@@ -146,9 +146,13 @@ def make_conversation(name: str, rows: Sequence[Row], recording: Path | None, re
         rows: at least one row, of `transcripts.row.make_row`.
         recording: the recording of the whole conversation, if there is one.
         repairs: gets what was repaired.
+        allow_outside: whether clips may lie outside the folder.
 
     Returns:
         The conversation.
+
+    Raises:
+        InputError: a row cannot be used.
     """
     clips = _ClipFolder(Path(), allow_outside=True)
     return Dialogue(name=name, utterances=_read_utterances(rows, recording, clips, repairs))
@@ -159,7 +163,7 @@ def to_corpus(conversations: Sequence[Dialogue], label_names: Sequence[str], nam
 
     Args:
         conversations: at least one conversation.
-        label_names: the emotions; utterances without a label get the first one.
+        label_names: the emotions of those utterances that have a label.
         name: the name of the corpus; by default that of the first conversation.
 
     Returns:
@@ -264,7 +268,7 @@ def _read_file(
 
 
 class _ClipFolder:
-    """The folder to which paths of clips are relative, and outside of which they may not lead unless that is allowed."""
+    """The folder to which paths of clips are relative, and outside of which they lead only where that is allowed."""
 
     def __init__(self, path: Path, allow_outside: bool, inside: Path | None = None) -> None:
         self._path, self._allow_outside = path, allow_outside
@@ -372,8 +376,8 @@ def _sort(utterances: list[Utterance], counted: bool, repairs: Repairs) -> list[
         if utterance.start is not None:
             if utterance.start < latest:
                 detail = (
-                    f"it starts at {utterance.start:g} s, before utterance {quote(before)} above it, at {latest:g} s: sort the"
-                    " utterances by their start"
+                    f"it starts at {utterance.start:g} s, before utterance {quote(before)} above it, at {latest:g} s:"
+                    " sort the utterances by their start"
                 )
                 repairs.add("out of order" if counted else "unsorted", utterance.where, detail)
             else:
@@ -414,8 +418,8 @@ def _count_overlaps(utterances: Sequence[Utterance], repairs: Repairs) -> None:
             and (same.start or 0.0) <= utterance.start < (same.end or 0.0)
         ):
             detail = (
-                f"it overlaps utterance {quote(same.id)}, by the same speaker, which ends at {same.end:g} s: utterances of"
-                " one speaker must not overlap; correct the times"
+                f"it overlaps utterance {quote(same.id)}, by the same speaker, which ends at {same.end:g} s: utterances"
+                " of one speaker must not overlap; correct the times"
             )
             repairs.add("overlap", utterance.where, detail)
         if same is None or same.end is None or utterance.end > same.end:

@@ -13,7 +13,7 @@ import numpy as np
 from macsgr_jax.data.audio_clip import Clip
 from macsgr_jax.errors import InputError
 from macsgr_jax.extras import require
-from macsgr_jax.files import exists, is_file
+from macsgr_jax.files import exists, is_file, open_file
 from macsgr_jax.limits import MAX_CHANNELS, MAX_RATE, MAX_SAMPLES, MIN_RATE, allow
 
 # The rate at which ffmpeg decodes; openSMILE's features need no higher one.
@@ -102,6 +102,8 @@ def _check_regular(path: Path) -> None:
     """Raises InputError where there is no recording, or a device or a pipe, which would not end."""
     if not is_file(path):
         raise InputError(f"the recording {path} {'is no regular file' if exists(path) else 'does not exist'}")
+    with open_file(path):
+        pass  # It can be opened, and is no placeholder of the file.
 
 
 def _check_form(path: Path, rate: int, channels: int) -> None:

@@ -17,6 +17,7 @@ from macsgr_jax.errors import InputError
 from macsgr_jax.features import sentence_embeddings
 from macsgr_jax.features.audio_io import check_inside, fit_clips
 from macsgr_jax.features.channels import AUTO, assign_channels
+from macsgr_jax.features.loudness import TARGET
 from macsgr_jax.features.registry import TEXT_LSA, TEXT_SENTENCE, add_features, check_names
 from macsgr_jax.files import write_atomically
 
@@ -38,6 +39,7 @@ def import_corpus(
     merges: Mapping[str, Sequence[str]] | None = None,
     ignored_labels: Sequence[str] = (),
     channels: str | Mapping[str, int] = AUTO,
+    loudness: float | None = TARGET,
     strict: bool = False,
     allow_outside: bool = False,
     jobs: int = 0,
@@ -59,6 +61,8 @@ def import_corpus(
         merges: emotion -> labels that become it, in any case.
         ignored_labels: labels whose utterances are left out, in any case.
         channels: how recordings of several channels are read, as in `channels.assign_channels`.
+        loudness: the level in dBFS that recordings get before speech features are extracted, as in
+            `loudness.compute_gains`; predictions do the same. None leaves them as they are.
         strict: whether to refuse what would otherwise be repaired or marked unavailable.
         allow_outside: for `conversations`, whether clips may lie outside the folder.
         jobs: the number of clips to process at once; 0 takes one per CPU core.
@@ -107,6 +111,7 @@ def import_corpus(
         sentence_model if TEXT_SENTENCE in names else "",
         jobs or os.cpu_count() or 1,
         lambda: on_clip(len(clips)),
+        loudness=loudness,
     )
     saved = _write_checked(corpus, out, imported.extra_arrays)
     return dataclasses.replace(saved, notices=corpus.notices)
@@ -163,7 +168,7 @@ def read_source(kind: str, source: Path, **options: Any) -> ImportedCorpus:
 def _write_checked(corpus: Corpus, out: Path, extra_arrays: Mapping[str, np.ndarray]) -> Corpus:
     """Writes the corpus and reads it again; nothing is left if it could not be trained on."""
     with write_atomically(out) as temporary:
-        save_corpus(corpus, temporary, extra_arrays)
+        save_corpus(corpus, temporary, **extra_arrays)
         try:
             return load_corpus(temporary)
         except InputError as error:

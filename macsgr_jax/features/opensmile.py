@@ -18,6 +18,8 @@ from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.errors import InputError
 from macsgr_jax.extras import require
 from macsgr_jax.features.audio_io import read_clip
+from macsgr_jax.features.audio_quality import Quality, describe_doubts, measure_quality
+from macsgr_jax.features.loudness import compute_gains
 from macsgr_jax.files import describe_os_error, is_file, read_npz, remove_abandoned, write_npz
 
 KIND = "opensmile"
@@ -26,6 +28,7 @@ SETS = {"audio_egemaps": "eGeMAPSv02", "audio_compare": "ComParE_2016"}
 RATE = 16_000
 MIN_RATE = 8_000  # Below it, openSMILE's analysis has no bands; at 0 it frees its memory twice.
 MIN_SECONDS = 0.06  # The longest analysis window.
+LARGEST = 1 - 2.0**-15  # openSMILE reads 16 bits; 1 would become -1.
 SILENCE = 1e-4  # The largest absolute sample of silence, where full scale is 1: -80 dB.
 
 
@@ -35,7 +38,7 @@ class Extracted(NamedTuple):
     Attributes:
         values: f32[U, D], 0 where not measured.
         measured: bool[U], whether the utterance was measured.
-        notices: one sentence for each reason why some were not.
+        notices: one sentence for each reason why some were not, and one about those that can hardly be trusted.
     """
 
     values: np.ndarray
@@ -43,11 +46,12 @@ class Extracted(NamedTuple):
     notices: tuple[str, ...]
 
 
-def describe_speech(name: str) -> Extractor:
+def describe_speech(name: str, loudness: float | None = None) -> Extractor:
     """Describes a feature set of SETS as it is made here.
 
     Args:
         name: one of SETS.
+        loudness: the level in dBFS that recordings get, as in `loudness.compute_gains`; None leaves them as they are.
 
     Returns:
         The extractor.
@@ -61,7 +65,10 @@ def describe_speech(name: str) -> Extractor:
         version = importlib.metadata.version("opensmile")
     except importlib.metadata.PackageNotFoundError:
         raise InputError("speech features need the package opensmile: pip install 'macsgr-jax[speech]'") from None
-    return Extractor({"kind": KIND, "set": SETS[name], "opensmile": version, "level": "functionals", "rate": RATE})
+    settings = {} if loudness is None else {"loudness": loudness}  # What is older does not say, and means none.
+    return Extractor(
+        {"kind": KIND, "set": SETS[name], "opensmile": version, "level": "functionals", "rate": RATE} | settings
+    )
 
 
 def extract_speech(
@@ -70,6 +77,7 @@ def extract_speech(
     jobs: int = 1,
     on_clip: Callable[[], None] = lambda: None,
     cache: Path | None = None,
+    conversations: Sequence[int] = (),
 ) -> Extracted:
     """Extracts the features of utterances; one that cannot be extracted counts as not measured.
 
@@ -79,23 +87,28 @@ def extract_speech(
         jobs: the number of utterances to process at once.
         on_clip: called after each utterance.
         cache: the folder of features that were extracted before; by default in the user's cache folder.
+        conversations: U numbers of conversations, whose clips have one loudness; by default they are all of one.
 
     Returns:
         The features; D is 88 for eGeMAPSv02 and 6373 for ComParE_2016.
     """
     store = _Cache(cache or Path(require("platformdirs", "speech").user_cache_dir("macsgr_jax")) / "features")
     smiles = threading.local()
+    gains = np.ones(len(clips), np.float32)
+    if "loudness" in extractor.description:
+        gains = compute_gains(clips, conversations or [0] * len(clips), extractor.description["loudness"], jobs)
 
-    def extract(clip: Clip | None) -> np.ndarray | str:
+    def extract(clip: Clip | None, gain: np.float32) -> tuple[np.ndarray | str, Quality | None]:
         if not hasattr(smiles, "smile"):
             smiles.smile = _make_smile(extractor)
-        values = "no recording" if clip is None else _extract_one(smiles.smile, extractor, clip, store)
+        found = ("no recording", None) if clip is None else _extract_one(smiles.smile, extractor, clip, gain, store)
         on_clip()
-        return values
+        return found
 
     width = len(_make_smile(extractor).feature_names)
     with ThreadPoolExecutor(max(jobs, 1)) as pool:
-        extracted = list(pool.map(extract, clips))
+        found = list(pool.map(extract, clips, gains))
+    extracted = [values for values, _ in found]
     measured = np.array([not isinstance(row, str) for row in extracted], bool)
     values = np.zeros((len(clips), width), np.float32)
     for row in np.flatnonzero(measured):
@@ -104,7 +117,8 @@ def extract_speech(
     notices = [f"speech: {count} of {len(clips)} utterances: {reason}" for reason, count in reasons.items()]
     if store.problem:
         notices.append(f"speech: the features are not kept for the next time ({store.problem}).")
-    return Extracted(values, measured, tuple(notices))
+    doubts = describe_doubts(clips, [quality for _, quality in found])
+    return Extracted(values, measured, (*notices, *doubts))
 
 
 class _Cache:
@@ -132,8 +146,9 @@ class _Cache:
             values = read_npz(path).get("values")
         except InputError:
             return None
-        fits = values is not None and values.shape == (width,) and values.dtype == np.float32
-        return values if fits and np.isfinite(values).all() else None
+        if values is None or values.shape != (width,) or values.dtype != np.float32 or not np.isfinite(values).all():
+            return None
+        return values
 
     def write(self, key: str, values: np.ndarray) -> None:
         """Keeps f32[width]."""
@@ -157,20 +172,31 @@ def _make_smile(extractor: Extractor) -> Any:
     )
 
 
-def _extract_one(smile: Any, extractor: Extractor, clip: Clip, cache: _Cache) -> np.ndarray | str:
-    """Returns f32[D], or the reason why there is nothing."""
+def _extract_one(
+    smile: Any, extractor: Extractor, clip: Clip, gain: np.float32, cache: _Cache
+) -> tuple[np.ndarray | str, Quality | None]:
+    """Returns f32[D], or the reason why there is nothing; and the quality of the clip where it was read."""
     try:
         samples, rate = read_clip(clip)
     except InputError as error:
-        return "missing file" if str(error).endswith("does not exist") else "unreadable file"
+        if "Git LFS" in str(error):
+            return "a placeholder of Git LFS: run `git lfs pull`", None
+        return "missing file" if str(error).endswith("does not exist") else "unreadable file", None
     except (OSError, MemoryError):
-        return "unreadable file"
+        return "unreadable file", None
     if samples.shape[1] < MIN_SECONDS * rate:
-        return f"shorter than {1000 * MIN_SECONDS:.0f} ms"
+        return f"shorter than {1000 * MIN_SECONDS:.0f} ms", None
     if not np.all(np.isfinite(samples)):
-        return "damaged samples"
+        return "damaged samples", None
     if np.max(np.abs(samples)) < SILENCE:
-        return "silence"
+        return "silence", None
+    quality = measure_quality(samples, rate)
+    samples = np.clip(gain * samples, -1, np.float32(LARGEST))
+    return _apply_smile(smile, extractor, samples, rate, cache), quality
+
+
+def _apply_smile(smile: Any, extractor: Extractor, samples: np.ndarray, rate: int, cache: _Cache) -> np.ndarray | str:
+    """Returns f32[D], from the cache where it is known, or the reason why there is nothing."""
     key = hashlib.sha256(json.dumps([extractor.description, rate, samples.shape], sort_keys=True).encode())
     key.update(samples.tobytes())
     kept = cache.read(key.hexdigest(), len(smile.feature_names))

@@ -57,7 +57,9 @@ class Extracted(NamedTuple):
     notices: tuple[str, ...]
 
 
-def make_extractor(name: str, training_texts: Sequence[str], sentence_model: str, columns: int) -> Extractor:
+def make_extractor(
+    name: str, training_texts: Sequence[str], sentence_model: str, columns: int, loudness: float | None = None
+) -> Extractor:
     """Makes the extractor of a feature set, and fits it if it is one that is fitted.
 
     Args:
@@ -65,6 +67,7 @@ def make_extractor(name: str, training_texts: Sequence[str], sentence_model: str
         training_texts: the texts of the training split.
         sentence_model: the name or folder of the sentence model, for text_sentence.
         columns: the number of columns of text_lsa.
+        loudness: the level of recordings in dBFS for speech features; None leaves it as it is.
 
     Returns:
         The extractor.
@@ -79,7 +82,7 @@ def make_extractor(name: str, training_texts: Sequence[str], sentence_model: str
         return sentence_embeddings.describe_sentence_model(sentence_model)
     if name == TEXT_USE:
         return sentence_embeddings.describe_use()
-    return opensmile.describe_speech(name)
+    return opensmile.describe_speech(name, loudness)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -102,6 +105,7 @@ def apply_extractors(
     clips: Sequence[Clip | None],
     jobs: int = 1,
     on_clip: Callable[[], None] = lambda: None,
+    conversations: Sequence[int] = (),
     cache: Path | None = None,
 ) -> Extracted:
     """Extracts feature sets of utterances.
@@ -112,6 +116,7 @@ def apply_extractors(
         clips: U clips; None where there is no audio.
         jobs: the number of clips to process at once.
         on_clip: called after each clip.
+        conversations: U numbers of conversations; by default the utterances are all of one.
         cache: the folder of features of clips that were extracted before; by default in the user's cache folder.
 
     Returns:
@@ -126,8 +131,10 @@ def apply_extractors(
         check_extractor(name, extractor)
         kind = extractor.description["kind"]
         if kind == opensmile.KIND:
-            values, known, reasons = opensmile.extract_speech(extractor, clips, jobs, on_clip, cache)
-            notices += reasons
+            values, known, reasons = opensmile.extract_speech(
+                extractor, clips, jobs, on_clip, cache, conversations=conversations
+            )
+            notices += [reason for reason in reasons if reason not in notices]  # Of another set of the same clips.
         else:
             apply = tfidf.apply_tfidf if kind == tfidf.KIND else sentence_embeddings.embed_texts
             values, known = apply(extractor, texts)
@@ -156,7 +163,10 @@ def check_extractor(name: str, extractor: Extractor) -> None:
             f"the feature set {name} was made by {quote(repr(named))}, which this version of macsgr_jax does"
             " not know: update it"
         )
-    _check_parts(name, kind, extractor)
+    fields = kind.schema.model_fields
+    missing = {part for part in fields if fields[part].is_required()} - description.keys() - extractor.arrays.keys()
+    if missing:
+        raise InputError(f"how the feature set {name} was made lacks {min(missing)}: import the corpus and train again")
     try:
         here = importlib.metadata.version(kind.package)
     except importlib.metadata.PackageNotFoundError:
@@ -170,6 +180,7 @@ def check_extractor(name: str, extractor: Extractor) -> None:
             f"the feature set {name} was made with {kind.package} {trained}, and here is {here}: the network would see"
             f" other numbers than it was trained on; pip install {kind.package}=={trained}"
         )
+    _check_parts(name, kind, extractor)
 
 
 def _check_parts(name: str, kind: Kind, extractor: Extractor) -> None:
@@ -185,9 +196,10 @@ def _check_parts(name: str, kind: Kind, extractor: Extractor) -> None:
         kind.schema.model_validate(extractor.description | extractor.arrays)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        part = ".".join(quote(part, 60) for part in first["loc"])
-        problem = f"lacks {part}" if first["type"] == "missing" else f"does not fit ({part}: {quote(first['msg'])})"
-        raise InputError(f"how the feature set {name} was made {problem}: import the corpus and train again") from None
+        problem = ": ".join([".".join(quote(part, 60) for part in first["loc"]), quote(first["msg"])])
+        raise InputError(
+            f"how the feature set {name} was made does not fit ({problem}): import the corpus and train again"
+        ) from None
 
 
 def add_features(
@@ -198,6 +210,7 @@ def add_features(
     jobs: int = 1,
     on_clip: Callable[[], None] = lambda: None,
     columns: int = 300,
+    loudness: float | None = None,
 ) -> Corpus:
     """Adds feature sets to a corpus; what is fitted is fitted on its training split.
 
@@ -209,6 +222,8 @@ def add_features(
         jobs: the number of clips to process at once.
         on_clip: called after each clip.
         columns: the number of columns of text_lsa.
+        loudness: the level of recordings in dBFS for speech features, as in `loudness.compute_gains`; None leaves it
+            as it is.
 
     Returns:
         The corpus with its extractors, and notices about what could not be measured.
@@ -225,8 +240,8 @@ def add_features(
             raise InputError(f"{corpus.name} comes without audio: {name} needs it")
     texts = corpus.texts or ("",) * corpus.num_utterances
     training = [texts[row] for row in corpus.utterances_of("train")]
-    extractors = {name: make_extractor(name, training, sentence_model, columns) for name in names}
-    made = apply_extractors(extractors, texts, clips, jobs, on_clip)
+    extractors = {name: make_extractor(name, training, sentence_model, columns, loudness) for name in names}
+    made = apply_extractors(extractors, texts, clips, jobs, on_clip, corpus.dialogue_of_utterance.tolist())
     return dataclasses.replace(
         corpus,
         features=corpus.features | made.features,

@@ -106,8 +106,8 @@ def check_sentence_model(wanted: str, given: str) -> None:
     """
     if not given and (wanted != DEFAULT_MODEL or exists(Path(wanted))):
         raise InputError(
-            f"the features text_sentence were made by the sentence model {quote(wanted)}, and a file does not decide what"
-            " is loaded: name it with --sentence-model, or the folder where it is"
+            f"the features text_sentence were made by the sentence model {quote(wanted)}, and a file does not decide"
+            " what is loaded: name it with --sentence-model, or the folder where it is"
         )
 
 

@@ -22,7 +22,7 @@ class AlignmentInputs(NamedTuple):
         mean: f32[M, U, d_e], mu of the latent Gaussians.
         std: f32[M, U, d_e], sigma of the latent Gaussians.
         labels: i32[U].
-        available: bool[M, U], which modalities each utterance has.
+        available: bool[M, U], which modalities each labelled utterance has; False for the others.
         prototypes: f32[K, d_e].
         temperatures: f32[M, M], tau of eq. 3 by the modalities of a pair.
         offsets: f32[M, M], xi of eq. 3 by the modalities of a pair.
@@ -98,6 +98,9 @@ def total_loss(
 ) -> tuple[Array, dict[str, Array]]:
     """Computes L_cl + lambda (gamma_1 L_IA + gamma_2 L_PA + gamma_3 L_LSA), eqs. 13 and 31.
 
+    The paper's U_i all have a label. An utterance without one is context: it is in none of the terms, not even in
+    those that need no label, so that hiding a label takes the utterance out of the objective and nothing else.
+
     Args:
         output: the network's output for the batch.
         batch: the batch.
@@ -108,6 +111,7 @@ def total_loss(
         The loss f32[], and its unweighted terms f32[] by the names of `TERMS`; a term that is switched off is 0.
     """
     modalities = sorted(batch.available)
+    labelled = batch.labelled
     shape = (len(modalities), batch.mask.size, -1)
     temperatures, offsets = pair_matrices(config.loss, modalities)
     inputs = AlignmentInputs(
@@ -115,7 +119,7 @@ def total_loss(
         mean=output.latents.mean.reshape(shape),
         std=output.latents.std.reshape(shape),
         labels=batch.labels.reshape(-1),
-        available=jnp.stack([batch.available[name] for name in modalities]).reshape(shape[:2]),
+        available=jnp.stack([batch.available[name] & labelled for name in modalities]).reshape(shape[:2]),
         prototypes=prototypes,
         temperatures=temperatures,
         offsets=offsets,
@@ -123,9 +127,7 @@ def total_loss(
     )
     logits = output.logits.reshape(batch.mask.size, -1)
     terms = {
-        "classification": classification(
-            logits, inputs.labels, batch.mask.reshape(-1), balance=config.loss.class_balance
-        )
+        "classification": classification(logits, inputs.labels, labelled.reshape(-1), balance=config.loss.class_balance)
     }
     alignment = jnp.zeros((), jnp.float32)
     for name, compute in ALIGNMENTS.items():

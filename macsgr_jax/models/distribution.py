@@ -25,6 +25,8 @@ class DistributionEncoder(nn.Module):
         heads: number of attention heads.
         initial_std: sigma before training. A large value drowns the signal in noise, and training stalls.
         min_std: lower bound of sigma.
+        max_std: sigma approaches this bound smoothly; 0 has an exponential up to exp(3), whose large samples give rare
+            gradients of a hundred times the usual norm.
         dot_general: the product with weights, in its precision.
 
     Reference:
@@ -34,6 +36,7 @@ class DistributionEncoder(nn.Module):
     heads: int
     initial_std: float
     min_std: float
+    max_std: float = 0.0
     dot_general: DotGeneral = jax.lax.dot_general
 
     @nn.compact
@@ -61,10 +64,17 @@ class DistributionEncoder(nn.Module):
         key, value = Memory(name="past_keys")(key, cursor), Memory(name="past_values")(value, cursor)
         mean_half, std_half = jnp.split(attend(query, key, value, allowed), 2, axis=-1)
         mean = hidden + dense(size, name="mean_out")(nn.gelu(dense(size, name="mean_in")(mean_half)))
+        start = jnp.log(self.initial_std)
+        if self.max_std:
+            start = start - jnp.log1p(-self.initial_std / self.max_std)  # The bound lowers it to `initial_std`.
         log_std = dense(
             size,
             name="log_std_out",
             kernel_init=nn.initializers.normal(0.01),
-            bias_init=nn.initializers.constant(jnp.log(self.initial_std)),
+            bias_init=nn.initializers.constant(start),
         )(nn.gelu(dense(size, name="log_std_in")(std_half)))
-        return Gaussian(mean, jnp.exp(jnp.clip(log_std, *LOG_STD_RANGE)) + self.min_std)
+        if self.max_std:
+            std = self.max_std * jax.nn.sigmoid(log_std - jnp.log(self.max_std))
+        else:
+            std = jnp.exp(jnp.clip(log_std, *LOG_STD_RANGE))
+        return Gaussian(mean, std + self.min_std)

@@ -245,6 +245,7 @@ def build_network(config: ModelConfig, num_classes: int) -> Network:
             heads=config.distribution_heads,
             initial_std=config.initial_std,
             min_std=config.min_std,
+            max_std=config.max_std,
             dot_general=product,
         ),
         fusion=CrossModalFusion(

@@ -6,6 +6,7 @@ from macsgr_jax.presets.default import DEFAULT
 from macsgr_jax.presets.iemocap import IEMOCAP
 from macsgr_jax.presets.literal import LITERAL
 from macsgr_jax.presets.meld import MELD
+from macsgr_jax.presets.mosei import MOSEI
 from macsgr_jax.presets.mosi import MOSI
 
 PRESETS: dict[str, Config] = {
@@ -14,7 +15,8 @@ PRESETS: dict[str, Config] = {
     "causal": CAUSAL,
     "iemocap": IEMOCAP,
     "meld": MELD,
+    "mosei": MOSEI,
     "mosi": MOSI,
 }
 
-__all__ = ["CAUSAL", "DEFAULT", "IEMOCAP", "LITERAL", "MELD", "MOSI", "PRESETS"]
+__all__ = ["CAUSAL", "DEFAULT", "IEMOCAP", "LITERAL", "MELD", "MOSEI", "MOSI", "PRESETS"]

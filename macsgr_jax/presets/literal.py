@@ -5,6 +5,7 @@ from macsgr_jax.config import Config, LossConfig, ModelConfig, TrainConfig
 LITERAL = Config(
     model=ModelConfig(
         input_dropout=0.0,
+        max_std=0.0,
         distribution_input="embedding",
         fusion_input="sampled",
         similarity="printed",

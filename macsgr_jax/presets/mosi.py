@@ -5,4 +5,6 @@ The simplest settings within one standard error of the best were taken, not the 
 
 from macsgr_jax.config import Config, ModelConfig, TrainConfig
 
-MOSI = Config(model=ModelConfig(input_dropout=0.6), train=TrainConfig(epochs=20, weight_decay=0.1, clip_norm=5.0))
+MOSI = Config(
+    model=ModelConfig(input_dropout=0.6, max_std=0.0), train=TrainConfig(epochs=20, weight_decay=0.1, clip_norm=5.0)
+)

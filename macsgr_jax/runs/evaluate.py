@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from macsgr_jax.config import Config
-from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.corpus import UNLABELLED, Corpus
 from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
 from macsgr_jax.data.synthetic_posterior import best_scores
 from macsgr_jax.losses import TERMS
@@ -139,13 +139,14 @@ def choose_split(corpus: Corpus, predictions: Sequence[UtterancePrediction], spl
 
 
 def gather_logits(corpus: Corpus, predictions: Sequence[UtterancePrediction]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the logits f32[U, C] of some predictions, and the labels i32[U]."""
-    logits = np.array([prediction.logits for prediction in predictions]).reshape(-1, corpus.num_classes)
-    return logits, corpus.labels[[prediction.utterance for prediction in predictions]]
+    """Returns the logits f32[U, C] of those predictions whose utterances have a label, and the labels i32[U]."""
+    labelled = [prediction for prediction in predictions if corpus.labels[prediction.utterance] != UNLABELLED]
+    logits = np.array([prediction.logits for prediction in labelled]).reshape(-1, corpus.num_classes)
+    return logits, corpus.labels[[prediction.utterance for prediction in labelled]]
 
 
 def score_predictions(corpus: Corpus, predictions: Sequence[UtterancePrediction]) -> dict[str, Any]:
-    """Computes the scores of some predictions as plain values."""
+    """Computes the scores of those predictions whose utterances have a label, as plain values."""
     logits, labels = gather_logits(corpus, predictions)
     return score_counts(count(logits, labels, np.ones(labels.shape, bool)), corpus.label_names)
 

@@ -65,7 +65,7 @@ class Floor:
     def __init__(self, prepared: PreparedCorpus) -> None:
         self._prepared = prepared
         corpus = prepared.corpus
-        labels = corpus.labels[corpus.utterances_of("validation")]
+        labels = corpus.labels[corpus.labelled_of("validation")]
         share = np.bincount(labels, minlength=corpus.num_classes) / max(len(labels), 1)
         self.nll = float(-np.sum(share * log_class_shares(corpus)))
         self.informed_nll = self.nll - max(GAIN * self.nll, CHANCE / max(len(labels), 1) ** 0.5)
@@ -76,7 +76,7 @@ class Floor:
     def is_learnable(self) -> bool:
         """Whether logistic regression does better than the class shares; it is fitted when this is first asked."""
         corpus, features = self._prepared.corpus, join_features(self._prepared)
-        train, held_out = corpus.utterances_of("train"), corpus.utterances_of("validation")
+        train, held_out = corpus.labelled_of("train"), corpus.labelled_of("validation")
         weights = None
         for strength in INVERSE_REGULARIZATIONS:
             weights = fit_logistic_regression(

@@ -22,10 +22,10 @@ def describe_contents(corpus: Corpus) -> dict[str, Any]:
         corpus: the corpus.
 
     Returns:
-        `name`, `sha256`, `notices`, `utterances` and `speakers`; `splits`: split -> `dialogues`, `utterances` and
-        `lengths` (min, median and max of its dialogues); `emotions`: emotion -> split -> utterances; `features`:
-        feature set -> `columns`, `coverage` (fraction of the utterances with a measured value) and `made_by` (the
-        description of its extractor, null where it is not known).
+        `name`, `sha256`, `notices`, `utterances` and `speakers`; `splits`: split -> `dialogues`, `utterances`,
+        `unlabelled` (utterances without a label) and `lengths` (min, median and max of its dialogues); `emotions`:
+        emotion -> split -> utterances; `features`: feature set -> `columns`, `coverage` (fraction of the utterances
+        with a measured value) and `made_by` (the description of its extractor, null where it is not known).
     """
     splits = {}
     for split in SPLITS:
@@ -33,6 +33,7 @@ def describe_contents(corpus: Corpus) -> dict[str, Any]:
         splits[split] = {
             "dialogues": len(lengths),
             "utterances": int(lengths.sum()),
+            "unlabelled": int(lengths.sum()) - len(corpus.labelled_of(split)),
             "lengths": [int(lengths.min()), float(np.median(lengths)), int(lengths.max())] if len(lengths) else None,
         }
     labels = {split: corpus.labels[corpus.utterances_of(split)] for split in SPLITS}

@@ -21,6 +21,15 @@ class Interrupted(Exception):
         return EXIT_CODES[self.received]
 
 
+class StoppedAtOnce(KeyboardInterrupt):
+    """A second signal came before the first one had stopped the training."""
+
+    def __init__(self, received: signal.Signals) -> None:
+        """Takes the signal."""
+        super().__init__("stopped at once")
+        self.exit_code = EXIT_CODES[received]
+
+
 class StopRequests:
     """A context manager that records the first signal to stop; a second one interrupts at once.
 
@@ -44,5 +53,5 @@ class StopRequests:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
-            raise KeyboardInterrupt
+            raise StoppedAtOnce(signal.Signals(number))
         self.received = signal.Signals(number)

@@ -20,6 +20,7 @@ from macsgr_jax.features.audio_io import check_inside, fit_clips
 from macsgr_jax.features.channels import AUTO, MIX, assign_channels
 from macsgr_jax.features.opensmile import SETS
 from macsgr_jax.features.registry import apply_extractors
+from macsgr_jax.files import exists
 from macsgr_jax.inference.predictor import Link, Prediction, Turns
 from macsgr_jax.inference.streaming import StreamingPredictor
 from macsgr_jax.metrics import count
@@ -159,7 +160,7 @@ class ConversationStream:
         self._name = name
         self._ids: list[str] = []
         self._speakers: dict[str, int] = {}
-        if state is not None and state.exists():
+        if state is not None and exists(state):
             before = self._predictor.resume(state)
             self._ids, self._speakers = before["ids"], before["speakers"]
         self._transcript = Transcript(recording, Path(), self._ids, allow_outside)
@@ -334,7 +335,7 @@ def extract_features(
     corpus = to_corpus([conversation], model.label_names)
     texts = [utterance.text for utterance in conversation.utterances]
     clips = [utterance.clip for utterance in conversation.utterances]
-    made = apply_extractors(model.extractors, texts, clips, jobs, on_utterance, cache)
+    made = apply_extractors(model.extractors, texts, clips, jobs, on_utterance, cache=cache)
     return dataclasses.replace(corpus, features=made.features, measured=made.measured, notices=made.notices)
 
 

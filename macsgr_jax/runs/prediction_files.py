@@ -10,7 +10,7 @@ from typing import Any
 
 from macsgr_jax import __version__
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_atomically, write_text
+from macsgr_jax.files import escape_formula, write_atomically, write_text
 
 FORMAT = "macsgr_jax.predictions/1"
 JSON_LINES, DOCUMENT, TABLE, PARQUET = ".jsonl", ".json", ".csv", ".parquet"
@@ -117,9 +117,16 @@ def format_table(records: Sequence[dict[str, Any]]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(head)
     writer.writerows(
-        [["" if cell is None else int(cell) if isinstance(cell, bool) else cell for cell in row] for row in rows]
+        [
+            ["" if cell is None else int(cell) if isinstance(cell, bool) else _as_cell(cell) for cell in row]
+            for row in rows
+        ]
     )
     return file.getvalue()
+
+
+def _as_cell(value: Any) -> Any:
+    return escape_formula(value) if isinstance(value, str) else value
 
 
 def make_rows(records: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:

@@ -56,7 +56,7 @@ def log_class_shares(corpus: Corpus) -> np.ndarray:
 
     One more utterance of each is counted: an emotion without a training utterance is improbable, not impossible.
     """
-    counts = np.bincount(corpus.labels[corpus.utterances_of("train")], minlength=corpus.num_classes) + 1
+    counts = np.bincount(corpus.labels[corpus.labelled_of("train")], minlength=corpus.num_classes) + 1
     shares: np.ndarray = np.log(counts / counts.sum())
     return shares
 
@@ -162,7 +162,7 @@ def _list_features(prepared: PreparedCorpus, config: Config) -> Iterator[tuple[s
 
 def _choose_logistic_regression(corpus: Corpus, features: np.ndarray) -> dict[str, Any]:
     """Fits logistic regression with every C, the strongest penalty first; returns the best by validation WAF1."""
-    train = corpus.utterances_of("train")
+    train = corpus.labelled_of("train")
     weights, best = None, None
     for strength in INVERSE_REGULARIZATIONS:
         weights = fit_logistic_regression(features[train], corpus.labels[train], corpus.num_classes, strength, weights)
@@ -181,7 +181,7 @@ def _score(corpus: Corpus, logits: np.ndarray) -> dict[str, Any]:
     """Returns the test scores of logits f64[U, C], and under `validation` those of the validation split."""
     scores = {}
     for split in ("validation", "test"):
-        rows = corpus.utterances_of(split)
+        rows = corpus.labelled_of(split)
         counts = count(logits[rows], corpus.labels[rows], np.ones(len(rows), bool))
         measured = score_counts(counts, corpus.label_names)
         scores[split] = {name: measured[name] for name in SCALARS}

@@ -32,7 +32,7 @@ class SeedResult:
         seed: the seed.
         epoch: the epoch of the weights that were evaluated.
         validation: scores of the validation split, as `score_counts` makes them.
-        test: scores of the test split.
+        test: scores of the test split, null where it has no labels.
         curves: the mean of each loss term and the validation WAF1, one value per epoch.
         seconds: wall-clock time.
         parameters: the number of trained parameters, prototypes included.
@@ -59,20 +59,25 @@ def score_counts(counts: Counts, label_names: tuple[str, ...]) -> dict[str, Any]
 
     Returns:
         The scalars of SCALARS; `classes`: emotion -> the values of PER_CLASS; `confusion`: rows gold, columns
-        predicted.
+        predicted. Scores are None where no utterance has a label.
     """
     values = {name: np.asarray(value) for name, value in scores(counts).items()}
+    labelled = bool(np.any(counts.confusion))
     return {
-        **{name: float(values[name]) for name in SCALARS},
+        **{name: float(values[name]) if labelled else None for name in SCALARS},
         "classes": {
-            label: {name: float(values[name][index]) for name in PER_CLASS} for index, label in enumerate(label_names)
+            label: {name: float(values[name][index]) if labelled or name == "support" else None for name in PER_CLASS}
+            for index, label in enumerate(label_names)
         },
         "confusion": np.asarray(counts.confusion).tolist(),
     }
 
 
 def summarize_seeds(results: list[SeedResult]) -> dict[str, Any]:
-    """Computes mean and sample standard deviation over the seeds of every score, and of F1 and recall by class."""
+    """Computes mean and sample standard deviation over the seeds of every score, and of F1 and recall by class.
+
+    Those of a split without labels are null.
+    """
 
     def over_seeds(split: str) -> dict[str, Any]:
         runs = [getattr(result, split) for result in results]
@@ -164,6 +169,9 @@ def assemble(
     }
 
 
-def _mean_and_deviation(values: list[float]) -> dict[str, float]:
-    mean, deviation = summarize(values)
+def _mean_and_deviation(values: list[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return {"mean": None, "std": None}
+    mean, deviation = summarize(known)
     return {"mean": mean, "std": deviation}

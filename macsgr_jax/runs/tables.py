@@ -1,9 +1,12 @@
 """Tables of a results file, for the screen and for report.md."""
 
+import re
+import shlex
 from typing import Any
 
 from rich.table import Table
 
+from macsgr_jax.errors import show_message
 from macsgr_jax.runs.references import LINEAR
 
 HEADS = {"waa": "WAA", "waf1": "WAF1", "macro_f1": "macro-F1", "uar": "UAR", "nll": "NLL", "ece": "ECE"}
@@ -20,15 +23,16 @@ def format_mean(mean: float, std: float, digits: int = 1) -> str:
     return f"{mean:.{digits}f} ± {std:.{digits}f}"
 
 
-def show_score(name: str, value: dict[str, Any]) -> str:
+def show_score(name: str, value: dict[str, Any], otherwise: str = "no labels") -> str:
     """Returns mean ± standard deviation of a score as text, in percent where it is a fraction.
 
     Args:
         name: the name of the score, such as waf1.
-        value: its `mean` and `std`, of a results file; null where a run diverged.
+        value: its `mean` and `std`, of a results file; null where the split has no labels, or where a run diverged.
+        otherwise: the text where it is null.
     """
     if value["mean"] is None:
-        return "diverged"
+        return otherwise
     if name in NOT_PERCENT:
         return format_mean(value["mean"], value["std"], digits=3)
     return format_mean(100 * value["mean"], 100 * value["std"])
@@ -91,13 +95,15 @@ def describe_outcome(results: dict[str, Any]) -> list[str]:
     """Returns sentences on collapsed seeds, on what the references reach, and on the padding."""
     full = results["networks"]["full"]
     lines = [f"{100 * full['batch']['padding_share']:.1f} % of the slots of a training epoch are padding"]
+    waf1 = full["summary"]["test"]["waf1"]["mean"]
     linear = [name for name in results["reference"] if name.startswith(LINEAR)]
-    if linear:
-        scores = {"network": full["summary"]["test"]["waf1"]["mean"]}
+    if waf1 is None:
+        lines.insert(0, "the test split has no labels: it was predicted, and not scored")
+    elif linear:
+        scores = {"network": waf1}
         scores |= {name: results["reference"][name]["waf1"] for name in linear}
         lines.insert(0, "test WAF1: " + "; ".join(f"{name} {100 * waf1:.1f}" for name, waf1 in scores.items()))
     if "best possible" in results["reference"]:
-        waf1 = full["summary"]["test"]["waf1"]["mean"]
         share = waf1 / results["reference"]["best possible"]["waf1"]
         lines.insert(0, f"the network's test WAF1 of {100 * waf1:.1f} is {100 * share:.1f} % of the best possible one")
     for name, network in results["networks"].items():
@@ -112,15 +118,22 @@ def as_screen_table(head: list[str], rows: list[list[str]]) -> Table:
     """Returns a table that rich prints."""
     table = Table()
     for index, name in enumerate(head):
-        table.add_column(name, no_wrap=index == 0, justify="left" if index == 0 else "right")
+        table.add_column(show_message(name), no_wrap=index == 0, justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(show_message, row))
     return table
 
 
 def as_markdown_table(head: list[str], rows: list[list[str]]) -> str:
-    """Returns a table as Markdown."""
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
+    """Returns a table as Markdown, in which names are text and no markup."""
+    escaped = [[escape_markdown(cell) for cell in cells] for cells in [head, *rows]]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [escaped[0], ["---"] * len(head), *escaped[1:]])
+
+
+def escape_markdown(text: object) -> str:
+    """Returns a name as text in Markdown: on one line, and none of its letters are markup, HTML or a link."""
+    escaped = re.sub(r"([\\`*\[\]<>&|#!$~])", r"\\\1", show_message(text))
+    return escaped.replace("://", ":\\//").replace("www.", "www\\.")
 
 
 def write_report(results: dict[str, Any]) -> str:
@@ -140,9 +153,11 @@ def write_report(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     device = results["device"]
     batch = full["batch"]
+    features = "; ".join(f"{modality}: {', '.join(names)}" for modality, names in full["features"].items())
     chosen = {"best": "epoch of the best validation WAF1", "last": "last epoch"}[full["config"]["train"]["checkpoint"]]
-    notices = "".join(f"- {notice}\n" for notice in corpus["notices"])
-    return f"""# MA-CMU-SGRNet on {corpus["name"]}
+    notices = "".join(f"- {escape_markdown(notice)}\n" for notice in corpus["notices"])
+    command = show_message(shlex.join(results["command"])).replace("`", "'")
+    return f"""# MA-CMU-SGRNet on {escape_markdown(corpus["name"])}
 
 Percent, mean ± standard deviation over {count_of(len(full["seeds"]), "seed")}; NLL in nats. The weights are
 those of the {chosen}; the test split was read once, after training.
@@ -151,7 +166,7 @@ those of the {chosen}; the test split was read once, after training.
 
 {as_markdown_table(*class_rows(full))}
 
-{"; ".join(describe_outcome(results))}.
+{escape_markdown("; ".join(describe_outcome(results)))}.
 
 ![confusion matrix](confusion.png)
 
@@ -159,10 +174,10 @@ those of the {chosen}; the test split was read once, after training.
 
 ## What was run
 
-- command: `{" ".join(results["command"])}`
-- corpus: {corpus["path"] or "generated"}, sha256 {corpus["sha256"]}
+- command: `{command}`
+- corpus: {escape_markdown(corpus["path"] or "generated")}, sha256 {corpus["sha256"]}
 - splits: {splits}
-- features: {"; ".join(f"{modality}: {', '.join(names)}" for modality, names in full["features"].items())}
+- features: {escape_markdown(features)}
 - batches: {batch["steps_per_epoch"]} steps per epoch, {batch["rows_per_step"]} rows of {batch["slots_per_row"]} slots
 - {full["seeds"][0]["parameters"]} parameters; {versions}; {device["count"]} x {device["kind"]} ({device["platform"]})
 {notices}"""
@@ -170,7 +185,7 @@ those of the {chosen}; the test split was read once, after training.
 
 def _show_reference(reference: dict[str, Any], score: str) -> str:
     """Returns a score of a reference as text, without a deviation; empty where it is not known."""
-    if score not in reference:
+    if reference.get(score) is None:
         return ""
     return f"{reference[score]:.3f}" if score in NOT_PERCENT else f"{100 * reference[score]:.1f}"
 

@@ -14,10 +14,11 @@ from rich.console import Console
 from macsgr_jax import __version__
 from macsgr_jax.calibration import fit_temperature
 from macsgr_jax.config import Config
-from macsgr_jax.data.corpus import Corpus, choose_features
+from macsgr_jax.data.corpus import UNLABELLED, Corpus, choose_features
 from macsgr_jax.data.dataset import PreparedCorpus, layout_of, prepare
+from macsgr_jax.data.labels import describe_splits, inspect_labels
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_json, write_text
+from macsgr_jax.files import escape_formula, replace_not_finite, write_json, write_text
 from macsgr_jax.overrides import override, to_json
 from macsgr_jax.runs.evaluate import (
     UtterancePrediction,
@@ -28,6 +29,7 @@ from macsgr_jax.runs.evaluate import (
     score_predictions,
 )
 from macsgr_jax.runs.execution import DEFAULT_EXECUTION, Execution, History, Spec, check_execution, train_network
+from macsgr_jax.runs.figures import draw_if_possible
 from macsgr_jax.runs.folder import RESULTS_FILE, TEMPERATURES_FILE, begin_folder, is_to_train, read_results
 from macsgr_jax.runs.health import Floor, find_collapse
 from macsgr_jax.runs.progress import LOG_FILE, TENSORBOARD_FOLDER, EpochLog
@@ -36,6 +38,7 @@ from macsgr_jax.runs.results import assemble, describe_corpus, describe_network
 from macsgr_jax.runs.tables import count_of, write_report
 from macsgr_jax.training.checkpoint import load_params, save_description
 from macsgr_jax.training.devices import is_writer, wait_for_all
+from macsgr_jax.training.loop import set_epochs
 
 PREDICTIONS_FILE, REPORT_FILE = "predictions.csv", "report.md"
 CONFUSION_FILE, CURVES_FILE = "confusion.png", "curves.png"
@@ -101,6 +104,7 @@ def train_and_evaluate(
     }
     if is_to_train(out, identity, resume, overwrite):
         prepared_corpora = {name: prepare(corpus, layout_of(variant)) for name, variant in variants.items()}
+        variants = {name: set_epochs(variant, prepared_corpora[name]) for name, variant in variants.items()}
         full = prepared_corpora["full"]
         corpus_description = describe_corpus(full.corpus, corpus_path)
         check_execution(execution)
@@ -118,9 +122,10 @@ def train_and_evaluate(
             networks = {name: network.description for name, network in evaluated.items()}
             simple = compute_references(full, config) if simple_references else {}
             results = assemble(corpus_description, networks, {**simple, **(references or {})})
+            # The results come last, since a run that has them is finished; pictures, which can fail, come after them.
             write_text(out / PREDICTIONS_FILE, format_predictions(full, evaluated["full"].predictions))
             write_text(out / REPORT_FILE, write_report(results))
-            write_json(out / RESULTS_FILE, results)
+            write_json(out / RESULTS_FILE, replace_not_finite(results))
         wait_for_all("results written")
     results = read_results(out)
     if is_writer():
@@ -145,9 +150,11 @@ def choose_variants(corpus: Corpus, config: Config, single_modalities: bool) -> 
 
 
 def describe_start(console: Console, prepared: PreparedCorpus) -> None:
-    """Prints what loading the corpus noticed, the features that are read, and the devices."""
-    for notice in prepared.corpus.notices:
-        console.print(f"note: {notice}", highlight=False)
+    """Prints what loading the corpus noticed, its labels by split, the features that are read, and the devices."""
+    for notice in (*prepared.corpus.notices, *inspect_labels(prepared.corpus)):
+        console.print(f"note: {notice}", highlight=False, soft_wrap=True)
+    for line in describe_splits(prepared.corpus):
+        console.print(line, highlight=False, soft_wrap=True)
     features = "; ".join(
         f"{modality}: {', '.join(names)}" for modality, names in prepared.standardizer.feature_sets.items()
     )
@@ -212,24 +219,27 @@ def format_predictions(prepared: PreparedCorpus, predictions: Mapping[int, Seque
     for seed, of_seed in predictions.items():
         for prediction in of_seed:
             utterance, probabilities = prediction.utterance, prediction.probabilities
-            gold, predicted = labels[corpus.labels[utterance]], labels[np.argmax(probabilities)]
+            label = corpus.labels[utterance]
+            gold, predicted = "" if label == UNLABELLED else labels[label], labels[np.argmax(probabilities)]
             numbers = (f"{value:.6f}" for value in (*probabilities, *prediction.weights))
-            writer.writerow([seed, corpus.utterance_ids[utterance], gold, predicted, *numbers])
+            names = map(escape_formula, (corpus.utterance_ids[utterance], gold, predicted))
+            writer.writerow([seed, *names, *numbers])
     return text.getvalue()
 
 
 def draw_figures(out: Path, results: dict[str, Any], console: Console) -> None:
     """Draws the figures of a finished run that are not there yet; without matplotlib a note is printed instead."""
-    missing = [name for name in (CONFUSION_FILE, CURVES_FILE) if not (out / name).is_file()]
-    if not missing:
-        return
-    try:
-        from macsgr_jax.runs.plots import plot_confusion, plot_curves
-    except ImportError:
-        console.print("note: no figures without matplotlib: pip install 'macsgr-jax[cli]'", highlight=False)
-        return
     full, corpus = results["networks"]["full"], results["corpus"]
-    if CONFUSION_FILE in missing:
-        plot_confusion(full, corpus["labels"], f"{corpus['name']}, test split", out / CONFUSION_FILE)
-    if CURVES_FILE in missing:
-        plot_curves(full, corpus["name"], out / CURVES_FILE)
+
+    def draw_confusion_matrix(path: Path) -> None:
+        from macsgr_jax.runs.plots import plot_confusion
+
+        plot_confusion(full, corpus["labels"], f"{corpus['name']}, test split", path)
+
+    def draw_learning_curves(path: Path) -> None:
+        from macsgr_jax.runs.plots import plot_curves
+
+        plot_curves(full, corpus["name"], path)
+
+    draw_if_possible(out / CONFUSION_FILE, draw_confusion_matrix, console)
+    draw_if_possible(out / CURVES_FILE, draw_learning_curves, console)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from macsgr_jax.runs.plots import COLOURS, save_figure
+from macsgr_jax.runs.plots import COLOURS, escape_math, save_figure
 from macsgr_jax.runs.tables import HEADS, NOT_PERCENT
 
 MAX_PANELS_PER_ROW = 3
@@ -42,7 +42,7 @@ def plot_sweep(points: list[dict[str, Any]], select: str, title: str, path: Path
             _draw_cloud(panel, points, score, name)
         for panel in panels.flat[len(axes_names) :]:
             panel.set_visible(False)
-    figure.suptitle(f"{title}, validation split")
+    figure.suptitle(f"{escape_math(title)}, validation split")
     save_figure(figure, path)
 
 

@@ -141,8 +141,9 @@ def write_table(path: Path, points: Sequence[Point], finished: Sequence[Finished
                 writer.writerow([*start, epoch, *format_epoch(*values)])
 
 
-def _summarize(values: list[float]) -> dict[str, float | None]:
-    if not np.isfinite(values).all():
+def _summarize(values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None and np.isfinite(value)]
+    if len(known) < len(values):
         return {"mean": None, "std": None}
-    mean, deviation = summarize(values)
+    mean, deviation = summarize(known)
     return {"mean": mean, "std": deviation}

@@ -13,7 +13,7 @@ from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dataset import Layout, PreparedCorpus, layout_of, prepare
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_json
+from macsgr_jax.files import replace_not_finite, write_json
 from macsgr_jax.overrides import to_json
 from macsgr_jax.runs.execution import (
     DEFAULT_EXECUTION,
@@ -23,6 +23,7 @@ from macsgr_jax.runs.execution import (
     check_execution,
     train_network,
 )
+from macsgr_jax.runs.figures import draw_if_possible
 from macsgr_jax.runs.folder import RESULTS_FILE, begin_folder, is_to_train, read_results
 from macsgr_jax.runs.health import Floor, find_collapse
 from macsgr_jax.runs.progress import LOG_FILE, TENSORBOARD_FOLDER, EpochLog
@@ -31,7 +32,7 @@ from macsgr_jax.runs.train import EvaluatedNetwork, describe_start, finish_netwo
 from macsgr_jax.search.results import FinishedRun, assemble_sweep, choose_point, describe_points, write_table
 from macsgr_jax.search.space import Point, configure_point
 from macsgr_jax.training.devices import is_writer, wait_for_all
-from macsgr_jax.training.loop import DivergenceError, group_configs
+from macsgr_jax.training.loop import DivergenceError, group_configs, set_epochs
 
 TABLE_FILE, FIGURE_FILE = "runs.csv", "sweep.png"
 OUTPUTS = (TABLE_FILE, FIGURE_FILE, LOG_FILE, TENSORBOARD_FOLDER, "checkpoints")
@@ -89,8 +90,9 @@ def run_sweep(
     if not points or not seeds or min(seeds) < 0:
         raise InputError("a sweep needs at least one setting and one seed, and no seed below 0")
     configs = [configure_point(config, point) for point in points]
-    groups = group_points(configs)
     prepared_corpora = {layout: prepare(corpus, layout) for layout in dict.fromkeys(map(layout_of, configs))}
+    configs = [set_epochs(config, prepared_corpora[layout_of(config)]) for config in configs]
+    groups = group_points(configs)
     identity = {
         "corpus_sha256": corpus.sha256,
         "seeds": list(seeds),
@@ -114,7 +116,8 @@ def run_sweep(
             evaluated = sweep.finish_point(chosen, group, prepared, described)
             summary = describe_points(points, sweep.finished, select)
             write_table(out / TABLE_FILE, points, sweep.finished)
-            write_json(out / RESULTS_FILE, assemble_sweep(described, identity, summary, evaluated.description["seeds"]))
+            results = assemble_sweep(described, identity, summary, evaluated.description["seeds"])
+            write_json(out / RESULTS_FILE, replace_not_finite(results))
             for group in groups:
                 shutil.rmtree(out / "checkpoints" / group.name, ignore_errors=True)
         wait_for_all("results written")
@@ -227,14 +230,13 @@ class _Sweep:
 
 def draw_figure(out: Path, results: dict[str, Any], execution: Execution) -> None:
     """Draws the figure of a finished sweep if it is not there; without matplotlib a note is printed instead."""
-    if (out / FIGURE_FILE).is_file():
-        return
-    try:
+
+    def draw(path: Path) -> None:
         from macsgr_jax.search.plots import plot_sweep
-    except ImportError:
-        execution.console.print("note: no figure without matplotlib: pip install 'macsgr-jax[cli]'", highlight=False)
-        return
-    plot_sweep(results["points"], results["select"], results["corpus"]["name"], out / FIGURE_FILE)
+
+        plot_sweep(results["points"], results["select"], results["corpus"]["name"], path)
+
+    draw_if_possible(out / FIGURE_FILE, draw, execution.console)
 
 
 def _name_run(point: int, seed: int) -> str:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from macsgr_jax.config import Config
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import InputError, quote
+from macsgr_jax.limits import MAX_POINTS, MAX_SEED, check_option
 from macsgr_jax.overrides import override, setting_names
 
 # The paper's letters, which may be given for a setting.
 LETTERS = {"lambda": "loss.lambda_alignment"}
-MAX_POINTS = 100_000
+# Of a number in a range: with more, decimals would take long, and floats have none.
+MAX_DIGITS, MAX_EXPONENT = 50, 300
 
 Point = dict[str, str]  # setting -> value, as --set writes them
 
@@ -58,6 +60,9 @@ def make_grid(axes: Sequence[str], config: Config) -> list[Point]:
     """
     parsed = dict(_split_all("--grid", axes, config))
     values = [_list_values(f"--grid {name}={text}", name, text) for name, text in parsed.items()]
+    for (name, text), found in zip(parsed.items(), values, strict=True):
+        if not found:
+            raise InputError(f"--grid {name}={text}: it holds no value, give at least one")
     if math.prod(map(len, values)) > MAX_POINTS:
         raise InputError(f"--grid: {math.prod(map(len, values))} points are too many, {MAX_POINTS} at most")
     return [dict(zip(parsed, combination, strict=True)) for combination in itertools.product(*values)]
@@ -79,6 +84,8 @@ def draw_points(number: int, ranges: Sequence[str], config: Config, seed: int) -
     Raises:
         InputError: a range cannot be read, or a setting is given twice.
     """
+    check_option("--random", number, 1, MAX_POINTS)
+    check_option("--random-seed", seed, 0, MAX_SEED)
     random = np.random.default_rng(seed)
     parsed = dict(_split_all("--range", ranges, config))
     return [{name: _draw(name, text, config, random) for name, text in parsed.items()} for _ in range(number)]
@@ -114,7 +121,10 @@ def _list_values(option: str, name: str, text: str) -> list[str]:
     first, last, step = numbers
     if step <= 0 or last < first:
         raise InputError(f"{option}: FIRST:LAST:STEP needs LAST not below FIRST and a STEP above 0")
-    return [str(first + step * index) for index in range(int((last - first) / step) + 1)]
+    count = int((last - first) / step) + 1  # Before any of them is made.
+    if count > MAX_POINTS:
+        raise InputError(f"{option}: {quote(count)} points are too many, {MAX_POINTS} at most")
+    return [str(first + step * index) for index in range(count)]
 
 
 def _read_numbers(option: str, text: str, form: str, count: int) -> list[Decimal]:
@@ -123,7 +133,8 @@ def _read_numbers(option: str, text: str, form: str, count: int) -> list[Decimal
         numbers = [Decimal(part) for part in parts]
     except InvalidOperation:
         numbers = []
-    if len(numbers) != count or not all(number.is_finite() for number in numbers):
+    usual = all(number.is_finite() and abs(number.adjusted()) <= MAX_EXPONENT for number in numbers)
+    if len(numbers) != count or not usual or any(len(part) > MAX_DIGITS for part in parts):
         raise InputError(f"{option}: write {form} in numbers, or the values separated by commas")
     return numbers
 
@@ -132,6 +143,8 @@ def _draw(name: str, text: str, config: Config, random: np.random.Generator) -> 
     option = f"--range {name}={text}"
     if ":" not in text:
         choices = _list_values(option, name, text)
+        if not choices:
+            raise InputError(f"{option}: it holds no value, give at least one")
         return choices[int(random.integers(len(choices)))]
     logarithmic = text.endswith(":log")
     low, high = map(float, _read_numbers(option, text.removesuffix(":log"), "LOW:HIGH or LOW:HIGH:log", 2))

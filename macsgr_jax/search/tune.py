@@ -22,7 +22,7 @@ from macsgr_jax.config import Config
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dataset import Layout, PreparedCorpus, layout_of, prepare
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import write_json
+from macsgr_jax.files import replace_not_finite, write_json
 from macsgr_jax.overrides import override, to_json
 from macsgr_jax.runs.execution import DEFAULT_EXECUTION, Execution, check_execution, choose_runs_at_once
 from macsgr_jax.runs.folder import RESULTS_FILE, begin_folder, is_to_train, read_results
@@ -34,7 +34,7 @@ from macsgr_jax.search.results import FinishedRun, describe_points
 from macsgr_jax.search.run import group_points, train_points
 from macsgr_jax.search.space import Point, configure_point, draw_points, find_setting
 from macsgr_jax.training.devices import agree, is_writer, wait_for_all
-from macsgr_jax.training.loop import DivergenceError
+from macsgr_jax.training.loop import DivergenceError, set_epochs
 
 SCHEMA = "macsgr_jax.tune/1"
 PRESET_FILE = "preset.json"
@@ -138,6 +138,7 @@ def run_tune(
     """
     if runs < 1 or not seeds or min(seeds) < 0 or not minutes > 0:
         raise InputError("a search needs at least one run and one seed, no seed below 0, and some minutes")
+    config = set_epochs(config, prepare(corpus, layout_of(config)))
     points = draw_recipes(runs, ranges or default_ranges(config), config, random_seed)
     configs = [configure_point(config, point) for point in points]
     prepared_corpora = {layout: prepare(corpus, layout) for layout in dict.fromkeys(map(layout_of, configs))}
@@ -166,18 +167,20 @@ def run_tune(
             write_json(out / PRESET_FILE, chosen_config)
             write_json(
                 out / RESULTS_FILE,
-                {
-                    "schema": SCHEMA,
-                    "version": __version__,
-                    "command": describe_command(),
-                    "corpus": describe_corpus(first.corpus, corpus_path),
-                    **describe_machine(),
-                    "seeds": len(seeds),
-                    "select": select,
-                    "config": to_json(config),
-                    "rounds": tuning.rounds,
-                    "chosen": {**chosen, "config": chosen_config},
-                },
+                replace_not_finite(
+                    {
+                        "schema": SCHEMA,
+                        "version": __version__,
+                        "command": describe_command(),
+                        "corpus": describe_corpus(first.corpus, corpus_path),
+                        **describe_machine(),
+                        "seeds": len(seeds),
+                        "select": select,
+                        "config": to_json(config),
+                        "rounds": tuning.rounds,
+                        "chosen": {**chosen, "config": chosen_config},
+                    }
+                ),
             )
             shutil.rmtree(out / "checkpoints", ignore_errors=True)
         wait_for_all("results written")

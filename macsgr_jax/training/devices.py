@@ -1,5 +1,6 @@
 """Where runs and batches lie: a mesh of all devices with the axes `run` and `data`, in one process or several."""
 
+import os
 import re
 from typing import Any
 
@@ -11,6 +12,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from macsgr_jax.errors import InputError
 
 RUN, DATA = "run", "data"
+# What JAX needs of SLURM, and what shows that another of the clusters that it knows started this process.
+SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
+CLUSTERS = ("OMPI_MCA_orte_hnp_uri", "KUBERNETES_SERVICE_HOST", "TPU_WORKER_HOSTNAMES", "TPU_PROCESS_ADDRESSES")
 
 
 def start_processes(where: str) -> None:
@@ -31,8 +35,20 @@ def start_processes(where: str) -> None:
             jax.distributed.initialize(explicit[1], num_processes=int(explicit[2]), process_id=int(explicit[3]))
         else:
             jax.distributed.initialize()
-    except (ValueError, RuntimeError) as error:
-        raise InputError(f"--distributed {where}: {str(error).splitlines()[0].rstrip('.')}: {advice}") from None
+    except (ValueError, RuntimeError, KeyError) as error:
+        reason = "" if explicit else describe_cluster()
+        reason = reason or str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"--distributed {where}: {reason}: {advice}") from None
+
+
+def describe_cluster() -> str:
+    """Returns why JAX recognises no cluster from the environment; empty where it may recognise one."""
+    missing = [name for name in SLURM if name not in os.environ]
+    if 0 < len(missing) < len(SLURM):
+        return f"of SLURM's variables {', '.join(missing)} are not set, as inside srun they are"
+    if missing and not any(name in os.environ for name in CLUSTERS):
+        return "this process was not started by SLURM, Kubernetes, Open MPI or on a TPU pod"
+    return ""
 
 
 def is_writer() -> bool:

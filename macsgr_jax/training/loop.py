@@ -4,6 +4,7 @@ A run is a key x Config. `train_runs` maps the epoch of one run (`macsgr_jax.tra
 `jax.vmap`, and prepares the next epoch's data order while the devices work on this one.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from macsgr_jax.losses import TERMS
 from macsgr_jax.metrics import scores
 from macsgr_jax.models import Network, build_network
 from macsgr_jax.training.devices import DATA, RUN, make_mesh, place_runs, replicate
+from macsgr_jax.training.optimizer import count_epochs
 from macsgr_jax.training.step import TrainState, evaluate, init_state, train_epoch
 from macsgr_jax.types import Params, Utterances
 
@@ -162,6 +164,12 @@ def _map_runs(function: Callable[..., Any], *trees: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[None], alone)
 
 
+def set_epochs(config: Config, prepared: PreparedCorpus) -> Config:
+    """Returns the configuration with the number of epochs that `train.epochs` = 0 stands for on a corpus."""
+    epochs = count_epochs(config.train, prepared.steps_per_epoch)
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=epochs))
+
+
 def train_runs(
     prepared: PreparedCorpus,
     configs: Config | Sequence[Config],
@@ -198,6 +206,7 @@ def train_runs(
     configs = [configs] * len(seeds) if isinstance(configs, Config) else list(configs)
     if len(configs) != len(seeds):
         raise ValueError(f"{len(configs)} configurations for {len(seeds)} seeds")
+    configs = [set_epochs(config, prepared) for config in configs]
     config = configs[0]
     # Everything that the program below is given lies on the devices, where it belongs.
     utterances, validation = replicate((prepared.utterances, prepared.evaluation_rows("validation")), mesh)

@@ -1,5 +1,6 @@
 """Adam with the paper's schedule and weight decay, or with ours."""
 
+import math
 from typing import Any
 
 import jax
@@ -8,6 +9,28 @@ import optax
 from jax import Array
 
 from macsgr_jax.config import TrainConfig
+
+# Bounds of a training where `train.epochs` is 0: more steps are not needed, fewer are too few, and however large a
+# corpus is, each utterance is seen a few times.
+MOST_STEPS, FEWEST_STEPS = 1500, 420
+MOST_EPOCHS, FEWEST_EPOCHS = 60, 4
+
+
+def count_epochs(config: TrainConfig, steps_per_epoch: int) -> int:
+    """Returns the number of epochs of a run, which follows the size of the corpus where `config.epochs` is 0.
+
+    Args:
+        config: the settings.
+        steps_per_epoch: number of steps of an epoch.
+
+    Returns:
+        `config.epochs`; or 60 epochs, fewer where these are more than 1,500 steps (but at least 4 epochs), and more
+        where they are fewer than 420 steps.
+    """
+    if config.epochs:
+        return config.epochs
+    longest = max(MOST_EPOCHS, math.ceil(FEWEST_STEPS / steps_per_epoch))
+    return min(max(round(MOST_STEPS / steps_per_epoch), FEWEST_EPOCHS), longest)
 
 
 def learning_rate_at(step: Array, steps_per_epoch: int, config: TrainConfig) -> Array:
@@ -31,7 +54,8 @@ def learning_rate_at(step: Array, steps_per_epoch: int, config: TrainConfig) -> 
     if config.schedule == "restarts":
         decay = optax.cosine_decay_schedule(1.0, config.restart_epochs, final_fraction)
         return warmup * peak * decay(step // steps_per_epoch % config.restart_epochs)
-    decay = optax.cosine_decay_schedule(1.0, config.epochs * steps_per_epoch, final_fraction)
+    steps = count_epochs(config, steps_per_epoch) * steps_per_epoch
+    decay = optax.cosine_decay_schedule(1.0, steps, final_fraction)
     return warmup * peak * decay(step)
 
 

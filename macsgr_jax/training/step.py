@@ -124,6 +124,30 @@ def init_state(key: Array, utterances: Utterances, index: Array, config: Config,
     return TrainState(jnp.zeros((), jnp.int32), params, opt_state, run_key)
 
 
+def objective(
+    params: Params, state: TrainState, batch: Batch, config: Config, *, network: Network
+) -> tuple[Array, dict[str, Array]]:
+    """Computes the objective of eq. 31 as a training step sees it, with dropout and samples drawn.
+
+    Args:
+        params: weights, with regard to which a step differentiates.
+        state: the state before the step, whose key and number the draws follow from.
+        batch: the batch.
+        config: the run's configuration; its traced hyperparameters may be arrays.
+        network: the network.
+
+    Returns:
+        The loss f32[], and its unweighted terms f32[] by the names of `losses.TERMS`.
+    """
+    step_key = jax.random.fold_in(state.key, state.step)
+    sample_key, dropout_key = jax.random.split(step_key)
+    if config.train.modality_dropout:
+        batch = drop_modalities(batch, jax.random.fold_in(step_key, MODALITY_STREAM), config.train.modality_dropout)
+    rngs = {"sample": sample_key, "dropout": dropout_key}
+    output = network.apply({"params": params}, batch, train=True, rngs=rngs)
+    return total_loss(output, batch, params["prototypes"], config)
+
+
 def train_step(
     state: TrainState, batch: Batch, config: Config, *, network: Network, steps_per_epoch: int
 ) -> tuple[TrainState, dict[str, Array]]:
@@ -139,17 +163,7 @@ def train_step(
     Returns:
         The state after the step, and the loss terms f32[] by the names of `losses.TERMS`.
     """
-    step_key = jax.random.fold_in(state.key, state.step)
-    sample_key, dropout_key = jax.random.split(step_key)
-    if config.train.modality_dropout:
-        batch = drop_modalities(batch, jax.random.fold_in(step_key, MODALITY_STREAM), config.train.modality_dropout)
-
-    def objective(params: Params) -> tuple[Array, dict[str, Array]]:
-        rngs = {"sample": sample_key, "dropout": dropout_key}
-        output = network.apply({"params": params}, batch, train=True, rngs=rngs)
-        return total_loss(output, batch, params["prototypes"], config)
-
-    gradients, terms = jax.grad(objective, has_aux=True)(state.params)
+    gradients, terms = jax.grad(objective, has_aux=True)(state.params, state, batch, config, network=network)
     frozen = state.step < config.loss.prototype_frozen_epochs * steps_per_epoch
     optimizer = make_optimizer(config.train, steps_per_epoch)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
@@ -208,7 +222,7 @@ def evaluate(params: Params, utterances: Utterances, rows: Array, *, network: Ne
     def step(counts: Counts, index: Array) -> tuple[Counts, None]:
         batch = gather_batch(utterances, index)
         output = network.apply({"params": params}, batch)
-        return add_counts(counts, count(output.logits, batch.labels, batch.mask)), None
+        return add_counts(counts, count(output.logits, batch.labels, batch.labelled)), None
 
     return jax.lax.scan(step, zero_counts(network.num_classes), rows)[0]
 

@@ -133,7 +133,7 @@ def _parse(line: bytes, where: str) -> PredictionRecord:
         first = error.errors(include_url=False)[0]
         if first["type"] == "json_invalid":
             raise InputError(f"{where} is not JSON ({first['ctx']['error']}): make the file again") from None
-        key = ".".join(str(part) for part in first["loc"]) or "the line"
+        key = ".".join(quote(part) for part in first["loc"]) or "the line"
         problem = "is missing" if first["type"] == "missing" else f"does not fit: {first['msg'].lower()}"
         raise InputError(f"{where}: {key} {problem}") from None
 
@@ -147,9 +147,8 @@ def _check(record: PredictionRecord, emotions: list[str], where: str) -> None:
         raise InputError(f"{where}: probabilities sum to {total:.3f} instead of 1")
     for key, emotion in (("emotion", record.emotion), ("label", record.label)):
         if emotion is not None and emotion not in emotions:
-            raise InputError(
-                f"{where}: {key} is '{quote(emotion)}', which has no probability: name one of {quote(', '.join(emotions), 1000)}"
-            )
+            names = quote(", ".join(emotions), 1000)
+            raise InputError(f"{where}: {key} is '{quote(emotion)}', which has no probability: name one of {names}")
     unknown = sorted(set(record.weights) - set(record.available))
     weightless = sorted(name for name, there in record.available.items() if there and name not in record.weights)
     if unknown:

@@ -64,7 +64,7 @@ def change(name: str, place: Any, value: Any) -> Callable[[dict[str, np.ndarray]
         pytest.param(
             change("label", 4, 3), r"label 3 at row 4, utterance talk1_0 is not one of the 3 label_names", id="label"
         ),
-        pytest.param(change("label", 4, -1), "label -1 at row 4, utterance talk1_0", id="negative label"),
+        pytest.param(change("label", 4, -2), "label -2 at row 4, utterance talk1_0", id="negative label"),
         pytest.param(
             lambda arrays: {"text": np.array([{}] * len(arrays["label"]), object)},
             "the array text holds Python objects, which are never unpickled",

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import pytest
 
 from macsgr_jax.cli.main import main
@@ -44,9 +46,10 @@ def test_the_test_scores_come_out_exactly(
 ) -> None:
     results = json.loads((trained.out / "results.json").read_text(encoding="utf-8"))
     scores = evaluate(str(checkpoints_alone), "--network", network)
-    assert scores == {
-        str(one["seed"]): {"epoch": one["epoch"], **one["test"]} for one in results["networks"][network]["seeds"]
-    }
+    known = {str(one["seed"]): {"epoch": one["epoch"], **one["test"]} for one in results["networks"][network]["seeds"]}
+    assert jax.tree.structure(scores) == jax.tree.structure(known)
+    # Sums of several threads differ in their last digit from one process to the next.
+    np.testing.assert_allclose(jax.tree.leaves(scores), jax.tree.leaves(known), rtol=1e-6)
 
 
 def test_other_splits_can_be_evaluated(

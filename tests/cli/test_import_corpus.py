@@ -88,6 +88,19 @@ def test_labels_are_looked_at_merged_and_left_out(tmp_path: Path, capsys: pytest
     assert "thresholds is for pickle, not for conversations" in capsys.readouterr().err
 
 
+def test_utterances_without_a_label_are_context(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_conversations(tmp_path / "mine", sound=False)
+    for path in (folder / "train" / "a.csv", folder / "test" / "c.csv"):
+        path.write_text(re.sub("calm" if path.stem == "a" else "calm|sad", "", path.read_text()), encoding="utf-8")
+    assert run("conversations", folder, tmp_path / "mine.npz") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("without a label") == 3
+    notice = "Utterances without a label are context, and in no loss and no score: 1 of 6 in train, 3 of 3 in test."
+    assert f"note: {notice}" in printed and "note: The split test has no labels: it can be predicted" in printed
+    assert "train: 2 dialogues of 6 utterances: 1 calm, 4 sad, 1 without a label" in printed
+    assert load_corpus(tmp_path / "mine.npz").labels.tolist() == [1, -1, 1, 1, 0, 1, -1, -1, -1]
+
+
 def test_faults_of_all_splits_are_told_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_conversations(tmp_path / "mine", sound=False)
     for path in sorted(folder.rglob("*.csv")):
@@ -108,9 +121,9 @@ def test_the_corpus_never_replaces_what_is_read(tmp_path: Path, capsys: pytest.C
     assert path.read_bytes() == before
 
 
-def forget_label(folder: Path) -> None:
-    path = folder / "train" / "b.csv"
-    path.write_text(path.read_text(encoding="utf-8").replace("calm", ""), encoding="utf-8")
+def forget_labels(folder: Path) -> None:
+    for path in (folder / "train").glob("*.csv"):
+        path.write_text(re.sub("calm|sad", "", path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def same_names(folder: Path) -> None:
@@ -128,7 +141,7 @@ def no_test(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "options", "message"),
     [
-        (forget_label, (), r"b\.csv: row 3, utterance 001: it has no label"),
+        (forget_labels, (), r"train: no utterance has a label: add a column `label`"),
         (same_names, (), "there are two conversations a"),
         (no_test, (), "has no folder test"),
         (

@@ -32,7 +32,7 @@ def test_contents_of_a_corpus(tmp_path: Path) -> None:
         for split in SPLITS:
             count = np.sum(corpus.labels[corpus.utterances_of(split)] == index)
             assert described["emotions"][emotion][split] == count
-    assert described["splits"]["train"] == {"dialogues": 4, "utterances": 18, "lengths": [3, 4.5, 6]}
+    assert described["splits"]["train"] == {"dialogues": 4, "utterances": 18, "unlabelled": 0, "lengths": [3, 4.5, 6]}
     assert described["features"]["text_small"] == {"columns": 4, "coverage": 28 / 29, "made_by": None}
     assert described["features"]["audio_small"]["coverage"] == 1
 

@@ -128,7 +128,10 @@ def test_probabilities_are_those_that_were_written_for_the_test_split(model: Pat
                 json.dumps({"speaker": int(corpus.speakers[row]), "text": corpus.texts[row], "clip": clip}) + "\n"
             )
     out = tmp_path / "said.jsonl"
-    assert predict(tmp_path / "test.jsonl", "--model", model, "--out", out, "--seed", 1) == 0
+    assert (
+        predict(tmp_path / "test.jsonl", "--model", model, "--out", out, "--seed", 1) == 2
+    )  # Its clips lie elsewhere.
+    assert predict(tmp_path / "test.jsonl", "--model", model, "--out", out, "--seed", 1, "--allow-outside") == 0
     said = [json.loads(line)["probabilities"] for line in out.read_text(encoding="utf-8").splitlines()]
     heat = json.loads((model / "checkpoints/full/temperatures.json").read_text(encoding="utf-8"))["1"]
     with open(model / "predictions.csv", encoding="utf-8") as file:

@@ -1,6 +1,7 @@
 """How the training script behaves: again, over an earlier run, on the synthetic corpus, and when it has to stop."""
 
 import copy
+import dataclasses
 import json
 import re
 import subprocess
@@ -9,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from macsgr_jax.cli.main import main
 from macsgr_jax.config import Config
 from macsgr_jax.data import synthetic
-from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.corpus import UNLABELLED, Corpus
+from macsgr_jax.data.corpus_file import save_corpus
 from macsgr_jax.data.synthetic_posterior import best_scores
 from macsgr_jax.overrides import setting_names
 
@@ -79,6 +83,39 @@ def test_the_synthetic_corpus_stands_beside_its_best_possible_scores(
     assert results["corpus"]["path"] is None and results["corpus"]["sha256"] == small_corpus.sha256
     report = (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
     assert f"| best possible | {100 * best['both'].accuracy:.1f} | {100 * best['both'].weighted_f1:.1f} |" in report
+
+
+def test_a_corpus_with_unlabelled_utterances(
+    run_train: Callable[..., int], small_corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Training utterances without a label are context; a test split without labels is predicted and not scored."""
+    corpus = dataclasses.replace(small_corpus, labels=small_corpus.labels.copy())
+    corpus.labels[corpus.utterances_of("train")[::3]] = UNLABELLED
+    corpus.labels[corpus.utterances_of("test")] = UNLABELLED
+    save_corpus(corpus, tmp_path / "talks.npz")
+    out = tmp_path / "run"
+    assert run_train("--corpus", str(tmp_path / "talks.npz"), "--seeds", "1", "--out", str(out)) == 0
+    printed = capsys.readouterr().out
+    labels = [np.bincount(corpus.labels[corpus.labelled_of(split)], minlength=6) for split in ("train", "validation")]
+    for split, counts in zip(("train", "validation"), labels, strict=True):
+        told = ", ".join(f"{count} {label}" for count, label in zip(counts, corpus.label_names, strict=True))
+        dialogues, utterances = len(corpus.dialogues_of(split)), len(corpus.utterances_of(split))
+        assert f"{split}: {dialogues} dialogues of {utterances} utterances: {told}" in printed
+    assert "note: Utterances without a label are context, and in no loss and no score: " in printed
+    assert "note: The split test has no labels" in printed and "note: Fewer than 10 utterances have the" in printed
+    assert "the test split has no labels: it was predicted, and not scored" in printed and "no labels" in printed
+    results = read_results(out)
+    (seed,) = results["networks"]["full"]["seeds"]
+    assert seed["test"]["waf1"] is None and seed["validation"]["waf1"] > 0
+    assert results["networks"]["full"]["summary"]["test"]["nll"] == {"mean": None, "std": None}
+    predictions = (out / "predictions.csv").read_text(encoding="utf-8").splitlines()
+    assert len(predictions) == 1 + len(corpus.utterances_of("test")) and predictions[1].split(",")[2] == ""
+    assert "| no labels |" in (out / "report.md").read_text(encoding="utf-8")
+    for command in (["evaluate", str(out)], ["info", str(out)]):
+        assert main(command) == 0
+        assert "no labels" in capsys.readouterr().out
+    assert main(["info", str(tmp_path / "talks.npz")]) == 0
+    assert "without a label" in capsys.readouterr().out
 
 
 def test_a_training_that_diverges_ends_with_a_sentence_and_its_own_exit_code(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from macsgr_jax.data.corpus import Corpus, choose_features, hold_out_validation, keep_dialogues
+from macsgr_jax.data.corpus import UNLABELLED, Corpus, choose_features, hold_out_validation, keep_dialogues
 from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.errors import InputError
 from tests.testing.corpora import make_corpus
@@ -57,6 +57,22 @@ def test_hold_out_takes_one_and_leaves_one(tmp_path: Path, share: float, moved: 
 def test_hold_out_leaves_a_validation_split_alone(tmp_path: Path) -> None:
     corpus = load_changed(tmp_path)
     assert hold_out_validation(corpus, 0.5, seed=0) is corpus
+
+
+def test_hold_out_counts_labels(tmp_path: Path) -> None:
+    """Dialogues without a label stay in training, and a split that has to choose or to teach needs some."""
+    corpus = make_trainable(tmp_path, 8)
+    corpus.labels[corpus.dialogue_of_utterance >= 3] = UNLABELLED
+    corpus.labels[0] = UNLABELLED
+    held = hold_out_validation(corpus, 0.1, seed=0)
+    (moved,) = held.dialogues_of("validation")
+    assert moved in (1, 2) and f"1 of 2 training dialogues ({moved + 1} of 5 labels)" in held.notices[-1]
+    corpus.labels[held.labelled_of("train")] = UNLABELLED
+    with pytest.raises(InputError, match="no utterance of the training split has a label"):
+        hold_out_validation(held, 0.1, seed=0)
+    corpus.labels[0], corpus.labels[held.utterances_of("validation")] = 0, UNLABELLED
+    with pytest.raises(InputError, match="no utterance of the validation split has a label; label some, or leave the"):
+        hold_out_validation(held, 0.1, seed=0)
 
 
 def test_hold_out_errors(tmp_path: Path) -> None:

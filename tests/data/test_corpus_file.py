@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.corpus import SPLITS, Corpus
 from macsgr_jax.data.corpus_file import load_corpus, save_corpus
 from macsgr_jax.errors import InputError
 from tests.testing.small_corpus import LENGTHS, NAN, changed, load_changed, make_arrays, write
@@ -129,7 +129,7 @@ def test_missing_array(tmp_path: Path, name: str) -> None:
 MIXED = "dialogue east is in validation and, at row 7, utterance u7, test; put each whole"
 WRONG = [
     (changed("label", 4, 3), "label 3 at row 4, utterance u4 is not one of the 3 label_names"),
-    (changed("label", 4, -1), "label -1 at row 4, utterance u4"),
+    (changed("label", 4, -2), "label -2 at row 4, utterance u4"),
     ({"label": np.zeros(11)}, "the array label is float64[11]; it should be integers [U]"),
     ({"label": np.zeros((11, 1), int)}, "the array label is int64[11, 1]; it should be"),
     ({"label": np.zeros(0, int)}, "there are 0 rows in label"),
@@ -223,6 +223,14 @@ def test_round_trip(tmp_path: Path, absent: list[str]) -> None:
     save_corpus(corpus, target)
     assert_same(load_corpus(target), corpus)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["copy.npz", "small.npz"]
+
+
+def test_utterances_without_a_label_are_kept(tmp_path: Path) -> None:
+    corpus = load_changed(tmp_path, **changed("label", [1, 4, 9], -1))
+    assert corpus.labels.tolist() == [0, -1, 2, 0, -1, 2, 0, 1, 2, -1, 1]
+    assert [corpus.labelled_of(split).tolist() for split in SPLITS] == [[0, 2, 3], [5, 6, 7, 8], [10]]
+    save_corpus(corpus, tmp_path / "copy.npz")
+    assert_same(load_corpus(tmp_path / "copy.npz"), corpus)
 
 
 def test_failed_save_leaves_nothing_behind(tmp_path: Path) -> None:

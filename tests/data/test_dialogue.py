@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from macsgr_jax.data.audio_clip import Clip
-from macsgr_jax.data.corpus import Corpus
+from macsgr_jax.data.corpus import UNLABELLED, Corpus
 from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ DIALOGUES = (
 def test_the_arrays_are_those_of_the_dialogues() -> None:
     corpus = Corpus.from_dialogues("small", DIALOGUES, ("calm", "sad"), notices=["A note."], sha256="x")
     assert (corpus.name, corpus.notices, corpus.sha256) == ("small", ("A note.",), "x")
-    assert corpus.labels.tolist() == [1, 0, 0] and corpus.labels.dtype == np.int32
+    assert corpus.labels.tolist() == [1, 0, UNLABELLED] and corpus.labels.dtype == np.int32
     assert corpus.speaker_names == ("Ann", "Cy") and corpus.speakers.tolist() == [1, 0, 0]
     assert corpus.offsets.tolist() == [0, 2, 3] and corpus.offsets.dtype == np.int64
     assert corpus.dialogue_names == ("a", "b") and corpus.split.tolist() == [0, 2] and corpus.split.dtype == np.int8

@@ -7,7 +7,14 @@ import pytest
 
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.dialogue import Dialogue, Utterance
-from macsgr_jax.data.labels import count_labels, inspect_labels, leave_out_labels, merge_labels, unify_case
+from macsgr_jax.data.labels import (
+    count_labels,
+    count_unlabelled,
+    inspect_labels,
+    leave_out_labels,
+    merge_labels,
+    unify_case,
+)
 from macsgr_jax.errors import InputError
 
 LABELS = {
@@ -27,14 +34,14 @@ def make_labelled(labels: dict[str, tuple[tuple[str, ...], ...]] = LABELS) -> Co
         for split, of in labels.items()
         for number, names in enumerate(of)
     ]
-    names = sorted({one for of in labels.values() for names in of for one in names})
+    names = sorted({one for of in labels.values() for names in of for one in names} - {""})
     corpus = Corpus.from_dialogues("talks", dialogues, names)
     values = np.arange(corpus.num_utterances, dtype=np.float32)[:, None]
     return dataclasses.replace(corpus, features={"text_a": values}, measured={"text_a": np.ones(values.shape, bool)})
 
 
 def name_labels(corpus: Corpus) -> list[str]:
-    return [corpus.label_names[label] for label in corpus.labels]
+    return [[*corpus.label_names, ""][label] for label in corpus.labels]
 
 
 def test_spellings_that_differ_in_case_are_one_emotion() -> None:
@@ -55,8 +62,10 @@ def test_labels_are_counted_by_split_and_looked_at() -> None:
         "The split validation has no utterance with the label -2.67, happines, sad.",
         "The split test has no utterance with the label 1.33, happy.",
         "Fewer than 10 utterances have the label -2.67 (2), 1.33 (1), happy (3), happines (1), sad (4).",
-        "Labels that look like one emotion: happy and happines. Merge them with --merge-labels if they are one.",
-        "Labels that are numbers: -2.67, 1.33. Leave them out with --ignore-labels if they are none.",
+        "Labels that look like one emotion: happy and happines. Merge them with --merge-labels of"
+        " `macsgr import` if they are one.",
+        "Labels that are numbers: -2.67, 1.33. Leave them out with --ignore-labels of `macsgr import` if they"
+        " are none.",
     )
 
 
@@ -76,7 +85,8 @@ def test_which_spellings_look_alike(labels: tuple[str, ...], alike: list[str]) -
     """The emotions of the usual corpora do not."""
     (*_,) = found = [one for one in inspect_labels(make_labelled({"train": (labels * 10,)})) if "look like" in one]
     assert found == [
-        f"Labels that look like one emotion: {one}. Merge them with --merge-labels if they are one." for one in alike
+        f"Labels that look like one emotion: {one}. Merge them with --merge-labels of `macsgr import` if they are one."
+        for one in alike
     ]
 
 
@@ -108,3 +118,17 @@ def test_utterances_of_some_labels_are_left_out() -> None:
         leave_out_labels(corpus, ["calm"])
     with pytest.raises(InputError, match="--ignore-labels leaves no utterance"):
         leave_out_labels(corpus, corpus.label_names)
+
+
+def test_utterances_without_a_label_stay_without_one() -> None:
+    corpus = make_labelled({"train": (("happy", "", "Happy"), ("",)), "test": (("", ""),)})
+    assert count_unlabelled(corpus, "train") == count_unlabelled(corpus, "test") == 2
+    assert count_labels(corpus) == {"train": {"Happy": 1, "happy": 1}, "test": {"Happy": 0, "happy": 0}}
+    assert inspect_labels(corpus)[:2] == (
+        "Utterances without a label are context, and in no loss and no score: 2 of 4 in train, 2 of 2 in test.",
+        "The split test has no labels: it can be predicted, but not be learned from or scored.",
+    )
+    assert name_labels(unify_case(corpus)) == ["happy", "", "happy", "", "", ""]
+    assert name_labels(merge_labels(corpus, {"glad": ["happy"]})) == ["glad", "", "Happy", "", "", ""]
+    kept, rows = leave_out_labels(corpus, ["happy"])
+    assert name_labels(kept) == ["", "Happy", "", "", ""] and rows.tolist() == [1, 2, 3, 4, 5]

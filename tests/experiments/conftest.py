@@ -22,7 +22,7 @@ from tests.testing.tiny_study import LENGTHS, NAMES, SETTINGS, SPLITS
 
 @pytest.fixture(scope="session")
 def study_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns a folder of three corpora of the same shape, which share one compiled program; mosi has sentiments."""
+    """Returns a folder of corpora of the same shape, which share one compiled program; two have sentiments."""
     folder = tmp_path_factory.mktemp("corpora")
     random = np.random.default_rng(0)
     for name in CORPORA:
@@ -30,10 +30,11 @@ def study_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
         texts = tuple(" ".join(random.choice(["oh", "no", "well", "yes", "never"], 3)) for _ in corpus.labels)
         corpus = dataclasses.replace(corpus, name=name, dialogue_names=NAMES, texts=texts)
         save_corpus(corpus, folder / f"{name}.npz")
-    with np.load(folder / "mosi.npz") as arrays:
-        kept = dict(arrays)
-    sentiment = np.where(kept["label"] == 1, np.arange(len(kept["label"])) % 3, -1).astype(np.float32)
-    np.savez(folder / "mosi.npz", **kept, sentiment=sentiment)
+    for name in ("mosei", "mosi"):
+        with np.load(folder / f"{name}.npz") as arrays:
+            kept = dict(arrays)
+        sentiment = np.where(kept["label"] == 1, np.arange(len(kept["label"])) % 3, -1).astype(np.float32)
+        np.savez(folder / f"{name}.npz", **kept, sentiment=sentiment)
     return folder
 
 

@@ -26,6 +26,7 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 def measure(out: Path, *arguments: str) -> dict[str, Any]:
     """Runs the script in this process, in tiny sizes; returns its JSON."""
     with compile_quickly():
+        arguments = arguments if "--parts" in arguments else ("--parts", "speed", *arguments)
         given = [*SETTINGS, *arguments, "--json", str(out / "figures.json")]
         assert run_script("experiments.benchmark", Benchmark, main, given) == 0
     figures: dict[str, Any] = json.loads((out / "figures.json").read_text(encoding="utf-8"))
@@ -93,6 +94,21 @@ def test_scale_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out.count("\n") > len(points)
 
 
+def test_what_a_person_waits_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The quick form measures a stream, a folder and the start of commands, and prints the figures of the JSON."""
+    figures = measure(tmp_path, "--quick", "--parts", "streaming", "prediction", "start")
+    assert "speed" not in figures
+    for part in ("first", "last"):
+        for clock in ("milliseconds", "processor_milliseconds"):
+            assert 0 < figures["streaming"][clock][part]["least"] <= figures["streaming"][clock][part]["median"]
+    assert figures["streaming"]["live"]["conversations"] == 3
+    assert {"import jax", "import macsgr_jax", "macsgr train --help"} <= set(figures["start"])
+    output = capsys.readouterr().out
+    for part in ("together", "one_by_one"):
+        assert f"{figures['prediction'][part]['utterances_per_second']:,.0f}" in output
+    assert "macsgr train --help, s (processor)" in output
+
+
 def test_point_over_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A point that does not fit is skipped before it is allocated."""
     shape, config = SHAPES["meld"], tiny_config()
@@ -120,7 +136,9 @@ def test_points() -> None:
             assert abs(lengths.sum() - point.position) < shape.longest and lengths.max() <= point.slots
 
 
-@pytest.mark.parametrize(("name", "mean", "deviation"), [("iemocap", 49, 16.5), ("meld", 9.6, 5.8)])
+@pytest.mark.parametrize(
+    ("name", "mean", "deviation"), [("iemocap", 49, 16.5), ("meld", 9.6, 5.8), ("mosei", 7.1, 6.8)]
+)
 def test_lengths(name: str, mean: float, deviation: float) -> None:
     """The lengths have the documented mean and standard deviation."""
     shape = SHAPES[name]

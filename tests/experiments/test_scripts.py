@@ -27,6 +27,7 @@ from experiments.ensemble import Ensemble
 from experiments.ensemble import main as ensemble
 from experiments.figures import Figures
 from experiments.figures import main as figures
+from experiments.paper import default_preset
 from experiments.paper.artifact import render_markdown
 from experiments.paper.ensembles import interpolate, predict_by_tfidf
 from experiments.paper.simple_models import MODELS
@@ -39,8 +40,10 @@ from experiments.robustness import main as robustness
 from experiments.tables import TABLES, Tables
 from experiments.tables import main as tables
 from macsgr_jax.cli.common import run_script
-from macsgr_jax.data.corpus import Corpus
-from macsgr_jax.data.corpus_file import save_corpus
+from macsgr_jax.data.corpus import UNLABELLED, Corpus
+from macsgr_jax.data.corpus_file import load_corpus, save_corpus
+from macsgr_jax.overrides import override
+from macsgr_jax.presets import DEFAULT, PRESETS
 from tests.testing.corpora import TINY, compile_quickly, make_corpus
 from tests.testing.ten_seeds import watch_compilations
 from tests.testing.tiny_study import LENGTHS, NAMES, SETTINGS, SPLITS
@@ -322,6 +325,22 @@ def test_missing_modalities(run_study: RunStudy, full: TrainedNetwork) -> None:
 
 
 @pytest.mark.slow
+def test_missing_labels(run_study: RunStudy, study_folder: Path, tiny_iemocap: Corpus) -> None:
+    """Each fold is trained on with all labels, with some of them hidden, and without the same utterances."""
+    part = run_study(Robustness, robustness, "robustness_unlabelled", "--part", "unlabelled")["parts"]["iemocap"]
+    assert [len(scores) for scores in part["waf1"].values()] == [4, 4, 4]
+    corpora = study_folder / "runs" / "quick" / "corpora"
+    whole, context, dropped = (
+        load_corpus(corpora / f"iemocap_fold_0{ending}.npz") for ending in ("", "_context", "_dropped")
+    )
+    hidden = np.flatnonzero(context.labels == UNLABELLED)
+    training = whole.utterances_of("train")
+    assert set(hidden) <= set(training) and len(hidden) == round(0.3 * len(training))
+    assert set(whole.utterance_ids) - set(dropped.utterance_ids) == {whole.utterance_ids[row] for row in hidden}
+    assert dropped.utterances_of("validation").size == whole.utterances_of("validation").size > 0
+
+
+@pytest.mark.slow
 def test_cross_validation(run_study: RunStudy, study_folder: Path) -> None:
     """Candidates are compared on corpora without any test dialogue."""
     candidates = ["train.learning_rate=0.01", "model.dropout=0.1 loss.lambda_alignment=0"]
@@ -411,7 +430,7 @@ def test_bad_input(
 ) -> None:
     """What does not fit is refused with one sentence, before anything is trained."""
     corpus: Corpus = make_corpus(LENGTHS, SPLITS, num_classes=2)
-    for name in ("iemocap", "meld", "mosi"):
+    for name in ("iemocap", "meld", "mosei", "mosi"):
         save_corpus(corpus, tmp_path / f"{name}.npz")
     given = ["--corpora", str(tmp_path), "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
     settings = [part for setting in TINY for part in ("--set", setting)]
@@ -429,3 +448,22 @@ def test_networks_of_other_settings(
     settings = [part for setting in (*SETTINGS, "model.dropout=0.1") for part in ("--set", setting)]
     assert run_script("x", Tables, tables, [*study_options, "--quick", "--table", "1", *settings]) == 2
     assert "model.dropout was 0.5 and is 0.1" in capsys.readouterr().err
+
+
+def test_default_preset(run_study: RunStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part of a corpus has a row: its seeds, the collapsed ones, and the reference rows of the same features."""
+    monkeypatch.setitem(default_preset.FEATURES, "iemocap", {"text": ("text_small",), "speech": ("audio_small",)})
+    monkeypatch.setattr(default_preset, "default_settings", lambda: ())
+    artifact = run_study(Robustness, robustness, "robustness_corpora", "--part", "corpora")
+    part = artifact["parts"]["iemocap"]
+    assert [row[0] for row in part["rows"]] == list(part["parts"]) == ["text", "speech", "both"]
+    assert all(len(row) == len(part["head"]) for row in part["rows"])
+    for scores in part["parts"].values():
+        assert len(scores["validation_waf1"]) == 1
+        assert {"majority", "linear"} <= set(scores["references"])
+    assert part["parts"]["both"]["features"] == ["text_small", "audio_small"]
+
+
+def test_default_settings_replace_those_of_a_corpus() -> None:
+    changed = override(PRESETS["meld"], default_preset.default_settings())
+    assert (changed.model, changed.loss, changed.train) == (DEFAULT.model, DEFAULT.loss, DEFAULT.train)

@@ -1,4 +1,6 @@
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from macsgr_jax.config import Config, LossConfig
 from macsgr_jax.losses import TERMS, total_loss
 from macsgr_jax.losses.objective import pair_matrices
+from macsgr_jax.masking import safe_normalize
 from macsgr_jax.types import Batch, Gaussian, NetworkOutput
 from tests import reference
 from tests.testing.random_output import CLASSES, MODALITIES, ROWS, SLOTS, draw_output
@@ -18,9 +21,32 @@ LOSS = LossConfig(
 evaluate_total = jax.jit(total_loss)
 
 
-def reference_terms(output: NetworkOutput, batch: Batch, prototypes: np.ndarray, loss: LossConfig) -> dict[str, float]:
-    """The terms by loops."""
-    mask = np.stack([batch.available[name] for name in MODALITIES]).reshape(2, -1)
+def make_codes(output: NetworkOutput, batch: Batch, prototypes: np.ndarray, loss: LossConfig) -> list[np.ndarray]:
+    """The codes of the labelled utterances by loops."""
+    unit = prototypes / np.linalg.norm(prototypes, axis=-1, keepdims=True)
+    embeddings = np.asarray(output.embeddings).reshape(2, ROWS * SLOTS, -1)
+    return [
+        reference.sinkhorn(vectors @ unit.T, valid, loss.sinkhorn_epsilon, loss.sinkhorn_iterations, "columns")
+        for vectors, valid in zip(embeddings, list_valid(batch), strict=True)
+    ]
+
+
+def list_valid(batch: Batch) -> np.ndarray:
+    """bool[M, U]: utterances with a modality and a label."""
+    labels = np.asarray(batch.labels).reshape(-1)
+    available = np.stack([batch.available[name] for name in MODALITIES]).reshape(2, -1)
+    return np.array([[valid and labels[u] != -1 for u, valid in enumerate(row)] for row in available])
+
+
+def reference_terms(
+    output: NetworkOutput,
+    batch: Batch,
+    prototypes: np.ndarray,
+    loss: LossConfig,
+    codes: list[np.ndarray] | None = None,
+) -> dict[str, float]:
+    """The terms by loops, of given codes or of those that follow from the output."""
+    mask = list_valid(batch)
     labels = np.asarray(batch.labels).reshape(-1)
     embeddings, mean, std = (
         np.asarray(array).reshape(2, ROWS * SLOTS, -1) for array in (output.embeddings, *output.latents)
@@ -29,14 +55,12 @@ def reference_terms(output: NetworkOutput, batch: Batch, prototypes: np.ndarray,
     tau[[0, 1], [0, 1]] = loss.temperature_audio, loss.temperature_text
     xi = np.full((2, 2), loss.offset_cross)
     xi[[0, 1], [0, 1]] = loss.offset_intra
-    unit = prototypes / np.linalg.norm(prototypes, axis=-1, keepdims=True)
-    codes = [
-        reference.sinkhorn(vectors @ unit.T, valid, loss.sinkhorn_epsilon, loss.sinkhorn_iterations, "columns")
-        for vectors, valid in zip(embeddings, mask, strict=True)
-    ]
+    codes = make_codes(output, batch, prototypes, loss) if codes is None else codes
     logits = np.asarray(output.logits).reshape(-1, CLASSES)
     return {
-        "classification": reference.classification(logits, labels, np.asarray(batch.mask).reshape(-1)),
+        "classification": reference.classification(
+            logits, labels, np.asarray(batch.mask).reshape(-1) & (labels != -1), loss.class_balance
+        ),
         "instance": reference.instance_alignment(
             embeddings, labels, mask, tau, xi, loss.gate_positives, loss.offset_form
         ),
@@ -114,3 +138,76 @@ def test_pair_matrices_follow_the_order_of_the_modalities() -> None:
     np.testing.assert_array_equal(offsets, np.where(np.eye(3, dtype=bool), 0.5, -0.5).astype(np.float32))
     reordered, _ = pair_matrices(loss, ["video", "text"])
     np.testing.assert_array_equal(reordered, np.float32([[0.2, cross], [cross, 0.3]]))
+
+
+UNLABELLED = ((0, 1), (0, 3), (1, 0))
+
+
+def hide_labels(batch: Batch, *slots: tuple[int, int]) -> Batch:
+    labels = np.array(batch.labels)
+    for slot in slots:
+        labels[slot] = -1
+    return batch._replace(labels=labels)
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.5])
+def test_unlabelled_utterances_are_in_no_term_by_loops(
+    balance: float, numerical_gradient: Callable[..., np.ndarray]
+) -> None:
+    """Values, and gradients by central differences; those with respect to an unlabelled utterance are exactly zero."""
+    loss = dataclasses.replace(LOSS, class_balance=balance)
+    output, batch, prototypes = draw_output()
+    batch = hide_labels(batch, *UNLABELLED)
+    assert np.all(batch.mask[tuple(zip(*UNLABELLED, strict=True))])
+
+    def replace(logits: Any, vectors: Any, mean: Any, std: Any) -> NetworkOutput:
+        return output._replace(logits=logits, embeddings=vectors, latents=Gaussian(mean, std))
+
+    @jax.jit
+    def differentiate(*parts: Any) -> Any:
+        def total(*parts: Any) -> Any:
+            found = replace(*parts)
+            found = found._replace(embeddings=safe_normalize(found.embeddings))
+            return total_loss(found, batch, prototypes, Config(loss=loss))
+
+        return jax.value_and_grad(total, argnums=(0, 1, 2, 3), has_aux=True)(*parts)
+
+    parts = [output.logits, output.embeddings, *output.latents]
+    (total, terms), gradients = differentiate(*parts)
+    codes = make_codes(output, batch, prototypes, loss)
+
+    def reference_total(*parts: Any) -> float:
+        by_loops = reference_terms(replace(*parts), batch, prototypes, loss, codes)
+        alignment = 0.3 * by_loops["instance"] + 0.5 * by_loops["prototype"] + 0.2 * by_loops["latent"]
+        return by_loops["classification"] + 0.7 * alignment
+
+    expected = reference_terms(output, batch, prototypes, loss)
+    for name, value in expected.items():
+        np.testing.assert_allclose(terms[name], value, rtol=1e-5, err_msg=name)
+    np.testing.assert_allclose(total, reference_total(*parts), rtol=1e-5)
+    for argument, gradient in enumerate(gradients):
+        axis = 0 if argument == 0 else 1
+        for slot in UNLABELLED:
+            assert not np.moveaxis(gradient, (axis, axis + 1), (0, 1))[slot].any()
+
+        def moved(values: np.ndarray, argument: int = argument) -> float:
+            return reference_total(*parts[:argument], values, *parts[argument + 1 :])
+
+        by_differences = numerical_gradient(moved, parts[argument])
+        assert np.abs(by_differences).max() > 1e-3
+        np.testing.assert_allclose(gradient, by_differences, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_without_labels_has_no_loss_and_no_gradient() -> None:
+    output, batch, prototypes = draw_output()
+    batch = batch._replace(labels=np.where(batch.mask, -1, 0))
+
+    def total(logits: Any, embeddings: Any) -> Any:
+        return total_loss(output._replace(logits=logits, embeddings=embeddings), batch, prototypes, Config(loss=LOSS))
+
+    (value, terms), gradients = jax.value_and_grad(total, argnums=(0, 1), has_aux=True)(
+        output.logits, output.embeddings
+    )
+    assert value == 0 and not any(map(float, terms.values()))
+    for gradient in gradients:
+        np.testing.assert_array_equal(gradient, 0.0)

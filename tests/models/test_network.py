@@ -35,6 +35,7 @@ from tests.testing.tiny_network import (
     draw_table,
     gather,
     place,
+    scatter,
     set_up,
 )
 
@@ -82,6 +83,24 @@ def test_garbage_changes_nothing_in_training(setup: Setup, garbage: float) -> No
     clean, dirty = (setup.train(gather(setup.table, PACKED, value)) for value in (0.0, garbage))
     assert_same_outputs(clean[0], PACKED, dirty[0], PACKED)
     assert_same_gradients(clean[2], dirty[2])
+
+
+def test_unlabelled_utterances_are_context(setup: Setup) -> None:
+    """Hiding labels changes no output; the utterances stay in the recurrence and in the graph, and leave the losses."""
+    hidden = np.isin(np.arange(COUNT), (1, 2, 6, 11))
+    unlabelled = setup.table._replace(labels=np.where(hidden, -1, setup.table.labels).astype(np.int32))
+    batch = gather(unlabelled, PACKED)
+    known, found = (setup.evaluate(gather(table, PACKED)) for table in (setup.table, unlabelled))
+    jax.tree.map(np.testing.assert_array_equal, known[0], found[0])
+    logits, labels = scatter(found[0].logits, PACKED), setup.table.labels
+    expected = reference.classification(logits, labels, ~hidden)
+    np.testing.assert_allclose(found[1]["classification"], expected, rtol=1e-5)
+    assert_gradients_reach_everything(found[2], setup.modalities)
+    changed = {name: np.where((PACKED == 2)[..., None], values + 1, values) for name, values in batch.features.items()}
+    other = setup.evaluate(batch._replace(features=changed))
+    moved = np.abs(scatter(other[0].logits, PACKED) - logits).max(axis=1) > 1e-6
+    assert moved[[0, 3, 4]].all() and not moved[5:].any()  # The dialogue of utterance 2, and no other.
+    assert float(other[1]["total"]) != float(found[1]["total"])
 
 
 def degenerate(name: str, table: Utterances) -> Batch:
@@ -139,7 +158,8 @@ def compose(model: ModelConfig, params: Any, batch: Batch) -> dict[str, Any]:
     available = jnp.stack([batch.available[name] for name in names])
     allowed = dialogue_pairs(batch.dialogue, batch.mask)
     hidden = GRUEncoder(hidden_size=8).apply({"params": params["encoder"]}, features, batch.dialogue, batch.mask)
-    encoder = DistributionEncoder(heads=2, initial_std=model.initial_std, min_std=model.min_std)
+    bounds = {"min_std": model.min_std, "max_std": model.max_std}
+    encoder = DistributionEncoder(heads=2, initial_std=model.initial_std, **bounds)
     latents = [
         encoder.apply(
             {"params": jax.tree.map(lambda leaf, m=m: leaf[m], params["distribution"])},

@@ -105,7 +105,7 @@ def test_training_samples_and_drops(setup_of_two: Setup) -> None:
 
 def list_variants() -> list[Any]:
     """Every other value of every switch and ambiguity, and another value of each number that acts without weights."""
-    variants: list[tuple[str, Any]] = [("window_past", 1), ("window_future", 2), ("min_std", 0.3)]
+    variants: list[tuple[str, Any]] = [("window_past", 1), ("window_future", 2), ("min_std", 0.3), ("max_std", 0.2)]
     hints = typing.get_type_hints(ModelConfig)
     for field in dataclasses.fields(ModelConfig):
         kind = hints[field.name]

@@ -7,7 +7,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from macsgr_jax.data import synthetic
+from macsgr_jax.data.corpus import UNLABELLED
 from macsgr_jax.data.dataset import prepare
+from macsgr_jax.runs.health import Floor
 from macsgr_jax.runs.references import (
     LINEAR,
     LINEAR_IN_CONTEXT,
@@ -16,6 +18,7 @@ from macsgr_jax.runs.references import (
     compute_references,
     fit_logistic_regression,
     join_features,
+    log_class_shares,
     predict_logits,
 )
 from macsgr_jax.runs.results import SCALARS
@@ -86,6 +89,19 @@ def test_choice_is_by_validation() -> None:
         assert before[name]["choice"] == after[name]["choice"]
         assert before[name]["validation"] == after[name]["validation"]
         assert before[name]["waf1"] != after[name]["waf1"]
+
+
+def test_unlabelled_utterances_are_neither_fitted_nor_scored() -> None:
+    corpus, config = synthetic.generate(30), tiny_config()
+    corpus.labels[np.concatenate([corpus.utterances_of("test"), corpus.utterances_of("train")[::5]])] = UNLABELLED
+    prepared = prepare(corpus, config)
+    references = compute_references(prepared, config)
+    assert all(one["waf1"] is None and one["validation"]["waf1"] > 0 for one in references.values())
+    labels = corpus.labels[corpus.labelled_of("train")]
+    counts = np.bincount(labels, minlength=6) + 1
+    np.testing.assert_allclose(np.exp(log_class_shares(corpus)), counts / counts.sum())
+    floor = Floor(prepared)
+    assert floor.is_learnable and 0 < floor.informed_nll < floor.nll < 3
 
 
 def test_context_of_a_causal_network() -> None:

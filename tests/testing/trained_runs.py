@@ -1,10 +1,12 @@
 """One tiny run of `macsgr train` that several tests look at: fixtures of a plugin."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from filelock import FileLock
 
 from macsgr_jax.cli.main import main
 from macsgr_jax.data import synthetic
@@ -37,12 +39,17 @@ def small_corpus() -> Corpus:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, small_corpus: Corpus) -> Run:
-    """Two seeds of the full network and of each modality alone; not to be changed."""
-    folder = tmp_path_factory.mktemp("trained")
-    save_corpus(small_corpus, folder / "talks.npz")
-    arguments = ["--corpus", str(folder / "talks.npz"), "--seeds", "2", "--single-modalities"]
-    assert train(*arguments, "--out", str(folder / "run")) == 0
-    return Run(folder / "run", folder / "talks.npz", small_corpus)
+    """Two seeds of the full network and of each modality alone, the same for all workers; not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    folder.mkdir(exist_ok=True)
+    out, corpus_file = folder / "run", folder / "talks.npz"
+    with FileLock(folder / "lock"):
+        if not (out / "results.json").is_file():
+            save_corpus(small_corpus, corpus_file)
+            arguments = ["--corpus", str(corpus_file), "--seeds", "2", "--single-modalities", "--overwrite"]
+            assert train(*arguments, "--out", str(out)) == 0
+    return Run(out, corpus_file, small_corpus)
 
 
 @pytest.fixture(scope="session")

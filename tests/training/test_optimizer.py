@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from macsgr_jax.config import TrainConfig
-from macsgr_jax.training.optimizer import learning_rate_at, make_optimizer
+from macsgr_jax.training.optimizer import count_epochs, learning_rate_at, make_optimizer
 
 STEPS_PER_EPOCH = 3
 PARAMS = {"kernel": np.array([[1.0, -2.0], [0.5, 4.0]], np.float32), "bias": np.array([0.25, -8.0], np.float32)}
@@ -43,6 +43,20 @@ def test_the_cosine_goes_from_the_largest_to_the_least_rate() -> None:
     assert rates[steps // 2] == pytest.approx((2e-3 + 1e-5) / 2, rel=1e-5)
     assert rates[steps:] == pytest.approx([1e-5] * 5, rel=1e-5)
     assert all(later < earlier for earlier, later in itertools.pairwise(rates[: steps + 1]))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps_per_epoch", "expected"),
+    [(0, 1, 420), (0, 4, 105), (0, 7, 60), (0, 25, 60), (0, 30, 50), (0, 64, 23), (0, 1000, 4), (7, 64, 7)],
+)
+def test_epochs_follow_the_size_of_the_corpus(epochs: int, steps_per_epoch: int, expected: int) -> None:
+    assert count_epochs(TrainConfig(epochs=epochs), steps_per_epoch) == expected
+
+
+def test_the_cosine_ends_with_the_epochs_that_the_corpus_asks_for() -> None:
+    automatic = TrainConfig(epochs=0, learning_rate=2e-3)
+    explicit = TrainConfig(epochs=count_epochs(automatic, STEPS_PER_EPOCH), learning_rate=2e-3)
+    assert [rate_at(step, automatic) for step in (0, 200, 419)] == [rate_at(step, explicit) for step in (0, 200, 419)]
 
 
 def test_a_constant_rate_stays() -> None:

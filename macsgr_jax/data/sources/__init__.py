@@ -8,6 +8,7 @@ from macsgr_jax.data.sources.build import Source
 from macsgr_jax.data.sources.cmu import read_cmu
 from macsgr_jax.data.sources.conversations import read_labelled_conversations
 from macsgr_jax.data.sources.corpus_npz import read_corpus_npz
+from macsgr_jax.data.sources.dailydialog import read_dailydialog
 from macsgr_jax.data.sources.emorynlp import read_emorynlp
 from macsgr_jax.data.sources.feature_pickle import read_feature_pickle
 from macsgr_jax.data.sources.iemocap import read_iemocap
@@ -23,7 +24,10 @@ READERS: Mapping[str, Source] = MappingProxyType(
             read=read_meld,
             find_clips=find_meld_clips,
         ),
-        "emorynlp": Source(reads="the folder of EmoryNLP's three CSV files", read=read_emorynlp),
+        "emorynlp": Source(reads="the folder of EmoryNLP's three CSV or JSON files", read=read_emorynlp),
+        "dailydialog": Source(
+            reads="the folder of DailyDialog's text files, or of RECCON's JSON files of it", read=read_dailydialog
+        ),
         "cmu": Source(
             reads="a .csd file of the labels of CMU-MOSI or CMU-MOSEI, whose features are named with --sequence",
             read=read_cmu,
@@ -31,14 +35,14 @@ READERS: Mapping[str, Source] = MappingProxyType(
             required={"sequences": "name the features with --sequence, such as --sequence text_glove=GloVe.csd"},
         ),
         "pickle": Source(
-            reads="a feature pickle of DialogueRNN, MMGCN, COGMEN or their relatives, which may hold plain data alone:"
+            reads="a feature pickle of DialogueRNN, MMGCN, COSMIC, COGMEN or MMSA, which may hold plain data alone:"
             " no code in it is run",
             read=read_feature_pickle,
             options=("labels", "thresholds"),
         ),
         "conversations": Source(
             reads="a folder with folders train, test and perhaps validation of transcripts as `macsgr predict` reads"
-            " them, each utterance with a label",
+            " them, with labels",
             read=read_labelled_conversations,
             options=("strict", "allow_outside"),
         ),

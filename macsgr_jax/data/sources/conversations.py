@@ -18,7 +18,7 @@ def read_labelled_conversations(folder: Path, strict: bool = False, allow_outsid
 
     Args:
         folder: the folder with the folders train, test and perhaps validation, each with transcripts in one of
-            `transcripts.FORMATS`; every utterance has a label.
+            `transcripts.FORMATS`; an utterance without a label is context.
         strict: whether to refuse what would otherwise be repaired or marked unavailable.
         allow_outside: whether clips may lie outside the folder.
 
@@ -26,7 +26,7 @@ def read_labelled_conversations(folder: Path, strict: bool = False, allow_outsid
         The corpus without feature sets, named after the folder, its emotions sorted, and the clips of its utterances.
 
     Raises:
-        InputError: a folder is missing, an utterance has no label, or a transcript cannot be understood.
+        InputError: a folder is missing, no training utterance has a label, or a transcript cannot be understood.
     """
     notices: list[str] = []
     repairs = Repairs()
@@ -52,10 +52,10 @@ def read_labelled_conversations(folder: Path, strict: bool = False, allow_outsid
         if count > 1:
             raise InputError(f"{folder}: there are two conversations {name}: give each its own name")
     utterances = list_utterances(conversations)
-    for utterance in utterances:
-        if not utterance.label:
-            raise InputError(f"{utterance.where}: it has no label: to learn from it, it needs one")
-    corpus = to_corpus(conversations, sorted({utterance.label for utterance in utterances}), name=folder.resolve().name)
+    if not any(utterance.label for utterance in list_utterances(found["train"])):
+        raise InputError(f"{folder / 'train'}: no utterance has a label: add a column `label`, and label some of them")
+    labels = sorted({utterance.label for utterance in utterances} - {""})
+    corpus = to_corpus(conversations, labels, name=folder.resolve().name)
     return ImportedCorpus(
         dataclasses.replace(corpus, notices=tuple(notices)),
         clips=tuple(utterance.clip for utterance in utterances),

@@ -1,4 +1,4 @@
-"""EmoryNLP, from the three CSV files in which it is usually distributed: sentences, speakers and emotions.
+"""EmoryNLP: sentences, speakers and emotions, from three CSV files or from the three JSON files of its authors.
 
 Reference:
     Zahiri and Choi, Emotion Detection on TV Show Transcripts with Sequence-based Convolutional Neural Networks, 2018.
@@ -10,29 +10,41 @@ from pathlib import Path
 
 from macsgr_jax.data.corpus import SPLITS
 from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
+from macsgr_jax.data.sources import emorynlp_json
 from macsgr_jax.data.sources.build import ImportedCorpus, build_corpus, parse_rows, read_bytes
+from macsgr_jax.data.sources.emorynlp_json import EMOTIONS, UNKNOWN
 from macsgr_jax.errors import InputError
+from macsgr_jax.files import is_file
 
 FILES = ("emorynlp_train_final.csv", "emorynlp_dev_final.csv", "emorynlp_test_final.csv")  # In the order of SPLITS.
 NUMBERS = ("Season", "Episode", "Scene_ID", "Utterance_ID")
 COLUMNS = ("Utterance", "Speaker", "Emotion", *NUMBERS)
-EMOTIONS = ("joyful", "mad", "neutral", "peaceful", "powerful", "sad", "scared")
-UNKNOWN = "unknown"
 
 
 def read_emorynlp(folder: Path) -> ImportedCorpus:
     """Reads the sentences of EmoryNLP, one dialogue per scene; features are to be added.
 
     Args:
-        folder: the folder of the three files of FILES.
+        folder: the folder of the three files of FILES, or of `emorynlp_json.FILES`.
 
     Returns:
-        The corpus without feature sets, its scenes in the order of season, episode and number. Speakers who say
-        something together count as one more speaker.
+        The corpus without feature sets; the scenes of CSV files in the order of season, episode and number. Speakers
+        who say something together count as one more speaker.
 
     Raises:
         InputError: a file or column is missing, a row cannot be understood, or a scene is in two splits.
     """
+    if is_file(folder / emorynlp_json.FILES[0]) and not is_file(folder / FILES[0]):
+        dialogues, sha256 = emorynlp_json.read_json_scenes(folder)
+    else:
+        dialogues, sha256 = _read_tables(folder)
+    nobody = [utterance.id for utterance in list_utterances(dialogues) if utterance.speaker == UNKNOWN]
+    notices = [f"{len(nobody)} utterances name no speaker (first: utterance {nobody[0]})."] if nobody else []
+    return ImportedCorpus(build_corpus("emorynlp", dialogues, EMOTIONS, sha256, notices=notices))
+
+
+def _read_tables(folder: Path) -> tuple[list[Dialogue], str]:
+    """Returns the scenes of the CSV files, and the hash of the files."""
     dialogues: list[Dialogue] = []
     seen: dict[str, str] = {}
     digest = hashlib.sha256()
@@ -53,9 +65,7 @@ def read_emorynlp(folder: Path) -> ImportedCorpus:
             if seen.setdefault(name, file) != file:
                 raise InputError(f"{folder / file}: the scene {name} is in {seen[name]} too: copy the files again")
             dialogues.append(Dialogue(name, [scenes[key][number] for number in sorted(scenes[key])], split))
-    nobody = [utterance.id for utterance in list_utterances(dialogues) if utterance.speaker == UNKNOWN]
-    notices = [f"{len(nobody)} utterances name no speaker (first: utterance {nobody[0]})."] if nobody else []
-    return ImportedCorpus(build_corpus("emorynlp", dialogues, EMOTIONS, digest.hexdigest(), notices=notices))
+    return dialogues, digest.hexdigest()
 
 
 def _name_scene(season: int, episode: int, scene: int) -> str:

@@ -1,10 +1,12 @@
 """The feature pickles that most PyTorch repositories for ERC read, parsed without running any code in them.
 
-Two layouts. A tuple: utterance ids, speakers and labels of each dialogue, then dictionaries of features, the sentences,
+Layouts. A tuple: utterance ids, speakers and labels of each dialogue, then dictionaries of features, the sentences,
 the training and the test dialogues (DialogueRNN's and MMGCN's IEMOCAP_features*.pkl and MELD_features_raw*.pkl, and the
-ones with four RoBERTa layers). Or a dictionary of train, dev and test lists of samples (COGMEN's data_*.pkl).
+ones with four RoBERTa layers), or COSMIC's, in `cosmic_pickle`. Or a dictionary of train, dev and test lists of samples
+(COGMEN's data_*.pkl), or of arrays (MMSA's), in `mmsa_pickle`.
 """
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -13,10 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from macsgr_jax.data.corpus import SPLITS, Corpus
+from macsgr_jax.data.corpus import SPLITS, UNLABELLED, Corpus
 from macsgr_jax.data.dialogue import Dialogue, Utterance, list_utterances
 from macsgr_jax.data.safe_pickle import Record, load_pickle
 from macsgr_jax.data.sources.build import ImportedCorpus
+from macsgr_jax.data.sources.cosmic_pickle import is_cosmic, list_cosmic_dialogues
+from macsgr_jax.data.sources.mmsa_pickle import is_mmsa, list_mmsa_dialogues
+from macsgr_jax.data.sources.pickled_dialogue import PickledDialogue
 from macsgr_jax.errors import InputError, quote
 from macsgr_jax.limits import MAX_NAME, MAX_TEXT, allow
 
@@ -71,7 +76,7 @@ class _Part(NamedTuple):
 
 
 def read_feature_pickle(path: Path, labels: Sequence[str] = (), thresholds: Sequence[float] = ()) -> ImportedCorpus:
-    """Reads a file of one of the two layouts.
+    """Reads a file of one of the layouts.
 
     Args:
         path: the pickle.
@@ -90,22 +95,53 @@ def read_feature_pickle(path: Path, labels: Sequence[str] = (), thresholds: Sequ
     if list(thresholds) != sorted(set(thresholds)):
         raise InputError("--threshold: give the thresholds in ascending order, each once")
     content = load_pickle(path)
+    notices: list[str] = []
     try:
-        if isinstance(content, Mapping) and {"train", "test"} <= set(content):
-            parts = _read_samples(path, content, thresholds)
-        elif isinstance(content, tuple | list) and len(content) >= 8:
-            parts = _read_tuple(path, list(content), thresholds)
+        if isinstance(content, Mapping) and is_mmsa(content):
+            if not thresholds:
+                thresholds = (0.0,)
+                notices.append(
+                    "The labels are values on a scale: below 0 is negative; --threshold divides them otherwise."
+                )
+            parts = [_make(path, one, labels, thresholds) for one in list_mmsa_dialogues(str(path), content)]
+        elif isinstance(content, tuple | list) and is_cosmic(content):
+            parts = [_make(path, one, labels, thresholds) for one in list_cosmic_dialogues(content)]
+        elif isinstance(content, Mapping) and {"train", "test"} <= set(content):
+            parts = _read_samples(path, content, labels, thresholds)
+        elif (
+            isinstance(content, tuple | list) and len(content) >= 8 and not all(isinstance(p, Mapping) for p in content)
+        ):
+            parts = _read_tuple(path, list(content), labels, thresholds)
         else:
-            raise _other_layout(path, f"it holds a {type(content).__name__}")
-        return ImportedCorpus(_assemble(path, parts, labels, thresholds))
+            raise _other_layout(path, _describe_content(content))
+        corpus = _assemble(path, parts, labels, thresholds)
     except InputError:
         raise
     # Values of other types than are looked for make NumPy raise almost anything.
     except Exception as error:
         raise _other_layout(path, quote(f"{type(error).__name__}: {error}")) from None
+    return ImportedCorpus(dataclasses.replace(corpus, notices=(*notices, *corpus.notices)))
 
 
-def _read_samples(path: Path, content: Mapping[str, Any], thresholds: Sequence[float]) -> list[_Part]:
+def _describe_content(content: Any) -> str:
+    """Returns what a file of another layout holds."""
+    if isinstance(content, tuple | list) and content and all(isinstance(part, Mapping) for part in content):
+        return (
+            f"it holds {len(content)} dictionaries, and no list of the training dialogues, as COSMIC's comet files do"
+        )
+    if isinstance(content, Mapping):
+        return f"it holds a dictionary of {quote(', '.join(str(key) for key in list(content)[:5]))}"
+    return f"it holds a {type(content).__name__}"
+
+
+def _make(path: Path, one: PickledDialogue, label_names: Sequence[str], thresholds: Sequence[float]) -> _Part:
+    labels = _read_labels(path, one.name, one.labels, label_names, thresholds)
+    return _make_part(path, one.name, one.split, one.speakers, labels, one.features, one.texts)
+
+
+def _read_samples(
+    path: Path, content: Mapping[str, Any], label_names: Sequence[str], thresholds: Sequence[float]
+) -> list[_Part]:
     """Reads COGMEN's layout."""
     found = []
     for split, key in zip(SPLITS, ("train", "dev", "test"), strict=True):
@@ -119,14 +155,14 @@ def _read_samples(path: Path, content: Mapping[str, Any], thresholds: Sequence[f
                 "audio_features": fields["audio"],
                 "video_features": fields.get("visual"),
             }
-            labels = _read_labels(path, fields["vid"], fields["label"], thresholds)
+            labels = _read_labels(path, fields["vid"], fields["label"], label_names, thresholds)
             found.append(
                 _make_part(path, fields["vid"], split, fields["speaker"], labels, features, fields["sentence"])
             )
     return found
 
 
-def _read_tuple(path: Path, parts: list[Any], thresholds: Sequence[float]) -> list[_Part]:
+def _read_tuple(path: Path, parts: list[Any], label_names: Sequence[str], thresholds: Sequence[float]) -> list[_Part]:
     """Reads DialogueRNN's layout and its relatives."""
     # The dictionaries end where the training dialogues are listed.
     count = next(index for index, part in enumerate(parts) if not isinstance(part, Mapping))
@@ -145,7 +181,7 @@ def _read_tuple(path: Path, parts: list[Any], thresholds: Sequence[float]) -> li
             vid,
             "test" if vid in tested else "validation" if vid in validation else "train",
             speakers[vid],
-            _read_labels(path, vid, labels[vid], thresholds),
+            _read_labels(path, vid, labels[vid], label_names, thresholds),
             {name: values[vid] for name, values in zip(names, features, strict=True)},
             sentences[vid],
         )
@@ -169,7 +205,8 @@ def _make_part(
     for key, length in lengths.items():
         if length != len(labels):
             raise InputError(
-                f"{path}: dialogue {quote(name)} has {len(labels)} labels and {length} {key}: the file contradicts itself"
+                f"{path}: dialogue {quote(name)} has {len(labels)} labels and {length} {key}: the file contradicts"
+                " itself"
             )
     for key, values in arrays.items():
         if values.ndim != 2:
@@ -207,8 +244,13 @@ def _check_text(text: str, where: str, limit: int) -> str:
     return text
 
 
-def _read_labels(path: Path, name: Any, labels: Any, thresholds: Sequence[float]) -> list[str]:
-    """Returns T names or numbers of emotions; a one-hot vector is the position of its one, a value its class."""
+def _read_labels(
+    path: Path, name: Any, labels: Any, label_names: Sequence[str], thresholds: Sequence[float]
+) -> list[str]:
+    """Returns T names or numbers of emotions; a one-hot vector is the position of its one, a value its class.
+
+    NaN is no label, which is an empty name; so is -1 where the emotions are named, since it cannot be one of them.
+    """
     where = f"{path}: dialogue {quote(name)}"
     labels = list(labels)
     if labels and all(isinstance(label, str) for label in labels):
@@ -229,17 +271,16 @@ def _read_labels(path: Path, name: Any, labels: Any, thresholds: Sequence[float]
         values = values.argmax(axis=1).astype(np.float64)
     values = values.reshape(-1)
     if thresholds:
-        if not np.isnan(values).any():
-            return [str(number) for number in np.searchsorted(thresholds, values, side="right")]
-    else:
-        _check_numbers(values, where)
-    for position in np.flatnonzero(np.isnan(values))[:1]:
-        raise InputError(f"{where}, utterance {position} has the label NaN: leave out utterances that have no label")
-    return [str(int(value)) for value in values]
+        classes = np.searchsorted(thresholds, values, side="right")
+        return ["" if np.isnan(value) else str(number) for value, number in zip(values, classes, strict=True)]
+    if label_names:
+        values = np.where(values == UNLABELLED, np.nan, values)
+    _check_numbers(values, where)
+    return ["" if np.isnan(value) else str(int(value)) for value in values]
 
 
 def _check_numbers(values: np.ndarray, where: str) -> None:
-    """Refuses labels that are no numbers of emotions, with an advice that helps; NaN is left to the caller."""
+    """Refuses labels that are no numbers of emotions, with an advice that helps; NaN is no label."""
     wrong = np.isfinite(values) & (values != np.round(values))
     for position in np.flatnonzero(wrong)[:1]:
         raise InputError(
@@ -248,13 +289,16 @@ def _check_numbers(values: np.ndarray, where: str) -> None:
             " --labels"
         )
     for position in np.flatnonzero(values < 0)[:1]:
+        unlabelled = ", and -1 is no label" if values[position] == UNLABELLED else ""
         raise InputError(
-            f"{where}, utterance {position} has the label {values[position]:g}, which numbers no emotion: leave out"
-            " utterances that have no label, or, if the labels are values on a scale, divide it with --threshold"
+            f"{where}, utterance {position} has the label {values[position]:g}, which numbers no emotion: name the"
+            f" emotions from number 0 on with --labels{unlabelled}, or, if the labels are values on a scale, divide it"
+            " with --threshold"
         )
-    if values.max(initial=0) > MAX_LABEL:  # Infinity too.
+    largest = values[~np.isnan(values)].max(initial=0)
+    if largest > MAX_LABEL:  # Infinity too.
         raise InputError(
-            f"{where} has the label {values.max():g}, and emotions are numbered from 0: write each label as the number"
+            f"{where} has the label {largest:g}, and emotions are numbered from 0: write each label as the number"
             " of its emotion"
         )
 
@@ -279,15 +323,18 @@ def _assemble(path: Path, parts: list[_Part], label_names: Sequence[str], thresh
             wanted = first.features[name].shape[1] if name in first.features else None
             if widths.get(name) != wanted:
                 raise InputError(
-                    f"{path}: {name} of dialogue {quote(part.dialogue.name)} has {_count_columns(widths.get(name))}, and"
-                    f" of dialogue {quote(first.dialogue.name)} {_count_columns(wanted)}: the file contradicts itself"
+                    f"{path}: {name} of dialogue {quote(part.dialogue.name)} has {_count_columns(widths.get(name))},"
+                    f" and of dialogue {quote(first.dialogue.name)} {_count_columns(wanted)}: the file contradicts"
+                    " itself"
                 )
     features = {name: np.concatenate([part.features[name] for part in parts]) for name in first.features}
     return Corpus.from_dialogues(
         path.stem,
         [
             dialogue._replace(
-                utterances=[utterance._replace(label=names[utterance.label]) for utterance in dialogue.utterances]
+                utterances=[
+                    utterance._replace(label=names.get(utterance.label, "")) for utterance in dialogue.utterances
+                ]
             )
             for dialogue in dialogues
         ],
@@ -310,7 +357,9 @@ def _name_labels(
     Raises:
         InputError: the file does not show what its numbers mean, and no names or too few were given.
     """
-    labels = {utterance.label for utterance in list_utterances(dialogues)}
+    labels = {utterance.label for utterance in list_utterances(dialogues)} - {""}
+    if not labels:
+        raise InputError(f"{path}: no utterance has a label: label some of them")
     if not all(label.isdecimal() for label in labels):
         if any(label.isdecimal() for label in labels):
             raise InputError(f"{path} has both names and numbers as labels: write all of them as names, or as numbers")
@@ -355,6 +404,6 @@ def _name_classes(thresholds: Sequence[float]) -> tuple[str, ...]:
 
 def _other_layout(path: Path, found: str) -> InputError:
     return InputError(
-        f"{path} has neither the layout of DialogueRNN's and MMGCN's feature pickles nor that of COGMEN's ({found}):"
-        " docs/corpus.md says how to bring your own arrays"
+        f"{path} has neither the layout of DialogueRNN's, MMGCN's and COSMIC's feature pickles nor that of COGMEN's or"
+        f" MMSA's ({found}): docs/corpus.md says how to bring your own arrays"
     )

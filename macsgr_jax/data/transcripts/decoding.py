@@ -4,6 +4,7 @@ import codecs
 from pathlib import Path
 
 from macsgr_jax.errors import InputError
+from macsgr_jax.files import refuse_stand_in
 
 # Longer marks first: that of UTF-32 begins with that of UTF-16.
 MARKS = (
@@ -40,11 +41,7 @@ def decode_transcript(path: Path, content: bytes, notices: list[str]) -> str:
         if content.startswith(signature):
             raise InputError(f"{path} is {what}")
     text = _decode(path, content, notices)
-    beginning = text[:SAMPLE].lstrip().lower()
-    if beginning.startswith("version https://git-lfs"):
-        raise InputError(f"{path} is a placeholder of Git LFS and not the file itself: run `git lfs pull`")
-    if beginning.startswith(("<!doctype html", "<html")):
-        raise InputError(f"{path} is a web page and not a transcript: download the file itself")
+    refuse_stand_in(path, text)  # Of an encoding that only shows in the text.
     return text
 
 

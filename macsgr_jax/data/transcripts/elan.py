@@ -7,7 +7,6 @@ from macsgr_jax.data.transcripts.row import Row
 from macsgr_jax.data.transcripts.tiers import LABELS, Span, Tier, make_rows
 from macsgr_jax.errors import InputError
 
-
 MAX_DIGITS = 15  # Of a time in milliseconds.
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from macsgr_jax.cli.common import run_script
 from macsgr_jax.cli.import_corpus import ImportCorpus, main
+from macsgr_jax.data.corpus import UNLABELLED
 from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.data.sources.feature_pickle import read_feature_pickle
 from macsgr_jax.errors import InputError
@@ -169,7 +170,7 @@ def shorten(values: dict[str, list[Any]]) -> dict[str, list[Any]]:
         ({"train": [], "test": []}, "it lists no dialogue"),
         ((*dialogue_rnn()[:-1], TRAIN), "it lists a dialogue twice"),
         (dialogue_rnn(labels={name: [10**30] for name in LENGTHS}), "has the label 1e\\+30, and emotions are numbered"),
-        (({},) * 8, "has neither the layout .*StopIteration"),
+        (({},) * 8, "has neither the layout .*it holds 8 dictionaries, and no list of the training"),
     ],
 )
 def test_other_layouts_are_refused_in_one_sentence(content: Any, message: str, tmp_path: Path) -> None:
@@ -239,8 +240,11 @@ def test_the_names_of_meld_are_known(tmp_path: Path) -> None:
     ("first", "message"),
     [
         (0.33, "utterance 0 has the label 0.33, a value on a scale .* with --threshold, such as --threshold 0, and"),
-        (-1, "utterance 0 has the label -1, which numbers no emotion: leave out utterances that have no label, or, if"),
-        (float("nan"), "utterance 0 has the label NaN: leave out utterances that have no label"),
+        (
+            -1,
+            "utterance 0 has the label -1, which numbers no emotion: name .* with --labels, and -1 is no label, or, if",
+        ),
+        (-2, "utterance 0 has the label -2, which numbers no emotion: name the emotions from .* --labels, or, if the"),
         (float("inf"), "has the label inf, and emotions are numbered from 0"),
         ("sad", "has labels that are neither names nor numbers of emotions"),
         ([0, 2], "has labels that are neither names nor numbers"),
@@ -253,6 +257,22 @@ def test_labels_that_number_no_emotion(first: Any, message: str, tmp_path: Path)
     with pytest.raises(InputError, match=message) as caught:
         read_feature_pickle(write(tmp_path, dialogue_rnn(labels=labels)))
     assert "Ses01F_impro05" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", [float("nan"), -1])
+def test_utterances_without_a_label_are_context(missing: float, tmp_path: Path) -> None:
+    """NaN is no label; -1 is none where the emotions are named, and a value otherwise."""
+    labels = parts()["labels"]
+    labels["Ses01F_impro05"] = [missing, 1, 2]
+    path = write(tmp_path, dialogue_rnn(labels=labels))
+    corpus = read_feature_pickle(path, "abcdef").corpus
+    hidden = corpus.utterance_ids.index("Ses01F_impro05_000")
+    assert np.flatnonzero(corpus.labels == UNLABELLED).tolist() == [hidden]
+    divided = read_feature_pickle(path, thresholds=[1]).corpus.labels
+    assert (divided == UNLABELLED).sum() == (1 if np.isnan(missing) else 0)
+    with pytest.raises(InputError, match="no utterance has a label"):
+        nothing = {name: [float("nan")] * length for name, length in LENGTHS.items()}
+        read_feature_pickle(write(tmp_path, dialogue_rnn(labels=nothing)))
 
 
 def test_labels_as_vectors_and_as_names(tmp_path: Path) -> None:

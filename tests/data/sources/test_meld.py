@@ -1,6 +1,7 @@
 """MELD's release, in files of our own sentences, and words as features."""
 
 import csv
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,45 @@ def test_videos_that_are_damaged_are_not_used(tmp_path: Path) -> None:
     assert [name for name, clip in zip(found.utterance_ids, clips, strict=True) if clip] == kept
     damaged = "train_dia125_utt3 and validation_dia110_utt7"
     assert found.notices == (f"The videos of {damaged} are damaged in MELD's release and not used.",)
+
+
+def make_video(seconds: float, version: int = 0) -> bytes:
+    """An MP4 file without any sample: what stands before the headers, and the headers with the length."""
+    units = round(1000 * seconds)
+    content = struct.pack(">B3x16xIQ", 1, 1000, units) if version else struct.pack(">B3x8xII", 0, 1000, units)
+    header = struct.pack(">I4s", 8 + len(content), b"mvhd") + content
+    samples = struct.pack(">I4sQ", 1, b"mdat", 16 + 40) + bytes(40)
+    return samples + struct.pack(">I4s", 8 + len(header), b"moov") + header
+
+
+def test_videos_that_are_too_long_are_cut_or_not_used(tmp_path: Path) -> None:
+    """By the times of the CSV files, two of which are minutes apart in the release."""
+    columns = (*COLUMNS, "StartTime", "EndTime")
+    times = {0: ("00:00:01,000", "00:00:03,500"), 1: ("00:01:44,270", "00:05:39,338"), 2: ("?", "")}
+    for name in FILES:
+        with open(tmp_path / name, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(["it rains", "Ann", "joy", 0, number, *times[number]] for number in times)
+    videos = {"train_splits": (2.6, 235.0, 3.0), "dev_splits_complete": (90.0, 3.0, 90.0)}
+    for place, lengths in videos.items():
+        (tmp_path / place).mkdir()
+        for number, seconds in enumerate(lengths):
+            (tmp_path / place / f"dia0_utt{number}.mp4").write_bytes(make_video(seconds, version=number % 2))
+    (tmp_path / VIDEOS[2]).mkdir()
+    for number, content in enumerate((b"", make_video(90.0)[:70], b"\0\0\0\0mdat" + bytes(90))):
+        (tmp_path / VIDEOS[2] / f"dia0_utt{number}.mp4").write_bytes(content)
+    found, clips = find_meld_clips(read_meld(tmp_path).corpus, tmp_path)
+    assert [None if clip is None else clip.end or "whole" for clip in clips] == [
+        *("whole", None, "whole"),
+        *(2.5, "whole", None),
+        *("whole", "whole", "whole"),
+    ]
+    assert found.notices == (
+        "1 videos go on after their utterance, by its times, and are cut (first: validation_dia0_utt0).",
+        "2 videos are longer than 60 s, the times of their utterances do not say where they are spoken, and the audio"
+        " is not used (first: train_dia0_utt1).",
+    )
 
 
 def test_videos_that_are_not_there(tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ def test_a_column_that_may_be_misspelled_is_told(tmp_path: Path) -> None:
             "version https://git-lfs.github.com/spec/v1\noid sha256:1\n",
             "placeholder of Git LFS .* `git lfs pull`",
         ),
-        ("a.csv", "<!DOCTYPE html><html></html>", "is a web page and not a transcript"),
+        ("a.csv", "<!DOCTYPE html><html></html>", "is a web page and not the file itself: download that"),
         ("a.csv", b"speaker,text\nAnn,\x00\n", "is not text: give a transcript"),
         ("a.csv", b"\xff\xfes\x00p", "is damaged UTF-16-LE text: save it as UTF-8"),
     ],
