@@ -264,6 +264,11 @@ def test_the_temperature_of_an_ensemble() -> None:
         fit_ensemble_temperature(np.zeros((2, 0, 3)), labels[:0])
 
 
+def test_info_names_the_other_command(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(published)]) == 2
+    assert f"`macsgr models {published}` describes it" in capsys.readouterr().err
+
+
 def test_names_of_models(published: Path, tmp_path: Path) -> None:
     assert find_model(str(published)) == published and is_published(published)
     with pytest.raises(InputError, match="there is no model nothing: give the folder"):
