@@ -178,7 +178,8 @@ def score_changed(trained: TrainedNetwork, change: Change, modality: int = 0) ->
         predicted.append(np.asarray(output.probabilities)[rows >= 0].argmax(axis=-1))
         weights.append(float(np.asarray(output.weights)[:, modality][rows >= 0].mean()))
     labels = trained.corpus.labels[rows[rows >= 0]]
-    waf1 = score_seeds(np.array(predicted), labels, trained.corpus.num_classes)
+    labelled = labels != UNLABELLED
+    waf1 = score_seeds(np.array(predicted)[:, labelled], labels[labelled], trained.corpus.num_classes)
     return {"waf1": waf1.tolist(), "weight": weights}
 
 

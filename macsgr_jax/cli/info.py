@@ -100,8 +100,7 @@ def show_run(console: "Console", described: dict[str, Any]) -> None:
             console.print(f"{name}: collapsed in training: seed {', '.join(map(str, network['collapsed']))}")
     scored = {name: network["test"] for name, network in described["networks"].items() if "test" in network}
     if "points" in described:
-        kind = "search" if "validation" in described.get("chosen", {}) else "sweep"
-        console.print(f"{kind} of {count_of(described['points'], 'setting')}")
+        console.print(f"{described['kind']} of {count_of(described['points'], 'setting')}")
     if "chosen" in described:
         setting = ", ".join(f"{name}={value}" for name, value in described["chosen"]["setting"].items())
         console.print(f"chosen by {described['select']}: {setting}", soft_wrap=True)

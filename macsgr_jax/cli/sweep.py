@@ -93,6 +93,9 @@ def show_points(console: "Console", results: dict[str, Any], out: Path) -> None:
         for point in ranked
     ]
     console.print(as_screen_table(["rank", *axes, *(f"validation {HEADS[name]}" for name in shown)], rows))
+    collapsed = sum(point.get("collapsed", 0) for point in results["points"])
+    if collapsed:
+        console.print(f"{count_of(collapsed, 'run')} stopped learning: see `collapsed` of the points in results.json")
     chosen = results["chosen"]
     setting = ", ".join(f"{name}={value}" for name, value in chosen["setting"].items())
     console.print(

@@ -4,8 +4,11 @@ One gain holds for a whole recording, or for all clips of a conversation that ar
 utterances are beside each other stays as it is.
 """
 
+import functools
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +22,21 @@ MAX_GAIN = 40.0  # dB; what would need more is noise.
 PART_SECONDS = 60.0  # A long recording is read in parts.
 
 
+class _Loudness(NamedTuple):
+    """What the level of a stretch follows from.
+
+    Attributes:
+        blocks: f64[blocks], the mean square of each block.
+        peak: the largest absolute sample.
+    """
+
+    blocks: np.ndarray
+    peak: float
+
+
+NOTHING = _Loudness(np.zeros(0), 0.0)
+
+
 def compute_gains(
     clips: Sequence[Clip | None], conversations: Sequence[int], target: float, jobs: int = 1
 ) -> np.ndarray:
@@ -28,7 +46,7 @@ def compute_gains(
         clips: U clips; None where there is no audio.
         conversations: U numbers of conversations.
         target: the level in dBFS that each recording gets.
-        jobs: the number of parts of recordings to measure at once.
+        jobs: the number of recordings to measure at once.
 
     Returns:
         f32[U]; 1 where there is no audio or it cannot be read, and never so large that a sample exceeds full scale.
@@ -41,39 +59,52 @@ def compute_gains(
             groups.setdefault(key, []).append(row)
     gains = np.ones(len(clips), np.float32)
     with ThreadPoolExecutor(max(jobs, 1)) as pool:
-        measured: list[tuple[list[int], list[Future[tuple[np.ndarray, float]]]]] = []
+        measured: list[tuple[list[int], list[Future[_Loudness]]]] = []
         for (kind, *_), rows in groups.items():
             own = [clip for row in rows if (clip := clips[row])]
-            parts = _divide(own[0]) if kind == "recording" else own
-            measured.append((rows, [pool.submit(_measure, part) for part in parts]))
-        for rows, results in measured:
-            gains[rows] = _compute_gain([result.result() for result in results], target)
+            if kind == "recording":
+                parts = [pool.submit(_measure_recording, own[0].path, own[0].channel, _stamp(own[0].path))]
+            else:
+                parts = [pool.submit(_measure_part, clip) for clip in own]
+            measured.append((rows, parts))
+        for rows, parts in measured:
+            gains[rows] = _compute_gain([part.result() for part in parts], target)
     return gains
 
 
-def _divide(clip: Clip) -> list[Clip]:
-    """Returns the recording of a clip as parts that fit into memory; none where it cannot be read."""
+def _stamp(path: Path) -> tuple[int, int]:
+    """Returns what changes when a file does: time and size."""
     try:
-        seconds = measure_seconds(clip.path)
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
+
+
+@functools.lru_cache(maxsize=64)
+def _measure_recording(path: Path, channel: int | None, stamp: tuple[int, int]) -> _Loudness:
+    """Measures a whole recording, once while its stamp is the same: a stream asks for it with every utterance."""
+    try:
+        starts = np.arange(0.0, measure_seconds(path), PART_SECONDS).tolist()
     except InputError:
-        return []
-    starts = np.arange(0.0, seconds, PART_SECONDS).tolist()
-    return [Clip(clip.path, start, start + PART_SECONDS, clip.channel) for start in starts]
+        return NOTHING
+    parts = [NOTHING, *(_measure_part(Clip(path, start, start + PART_SECONDS, channel)) for start in starts)]
+    return _Loudness(np.concatenate([part.blocks for part in parts]), max(part.peak for part in parts))
 
 
-def _measure(part: Clip) -> tuple[np.ndarray, float]:
-    """Returns the mean square of each block, f64[blocks], and the largest absolute sample; nothing if unreadable."""
+def _measure_part(part: Clip) -> _Loudness:
+    """Measures what fits into memory; what cannot be read is told when features are extracted."""
     try:
         samples, rate = read_clip(part)
     except InputError:
-        return np.zeros(0), 0.0  # It is told when features are extracted.
+        return NOTHING
     if not samples.size or not np.isfinite(samples).all():
-        return np.zeros(0), 0.0
-    return measure_blocks(samples, rate), float(np.abs(samples).max())
+        return NOTHING
+    return _Loudness(measure_blocks(samples, rate), float(np.abs(samples).max()))
 
 
-def _compute_gain(parts: Sequence[tuple[np.ndarray, float]], target: float) -> float:
-    level = compute_level(np.concatenate([np.zeros(0), *(blocks for blocks, _ in parts)]))
+def _compute_gain(parts: Sequence[_Loudness], target: float) -> float:
+    level = compute_level(np.concatenate([part.blocks for part in parts]))
     if not np.isfinite(level):
         return 1.0
-    return min(10 ** (min(target - level, MAX_GAIN) / 20), 1.0 / max(peak for _, peak in parts))
+    return min(10 ** (min(target - level, MAX_GAIN) / 20), 1.0 / max(part.peak for part in parts))

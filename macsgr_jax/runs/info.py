@@ -14,6 +14,8 @@ from macsgr_jax.presets import PRESETS
 from macsgr_jax.runs.folder import RUN_FILE, is_finished, read_results
 from macsgr_jax.runs.schemas import Identity, check_values
 
+SWEEP, SEARCH = "sweep", "search"
+
 
 def describe_contents(corpus: Corpus) -> dict[str, Any]:
     """Describes the contents of a corpus.
@@ -68,8 +70,8 @@ def describe_run(run: Path) -> dict[str, Any]:
     Returns:
         `state` and `seeds`; `networks`: name -> `preset`, `settings` (those that differ from the preset) and, of a
         finished run, `features`, `collapsed` (the seeds that were at their end) and `test` (score -> mean and standard
-        deviation). Of a finished run also `version`,
-        `corpus`, `command` and `device`; of a sweep or a search `points`, and of a finished one `select` and `chosen`.
+        deviation). Of a finished run also `version`, `corpus`, `command` and `device`; of a sweep or a search `points`
+        and `kind`, and of a finished one `select` and `chosen`.
 
     Raises:
         InputError: it is not the folder of a run, or is damaged.
@@ -92,7 +94,7 @@ def describe_run(run: Path) -> dict[str, Any]:
         "state": "interrupted",
         "seeds": seeds,
         "networks": {name: describe_settings_of(from_json(config)) for name, config in configs.items()},
-        **({"points": len(identity["points"])} if "points" in identity else {}),
+        **({"points": len(identity["points"]), "kind": identity.get("kind", SWEEP)} if "points" in identity else {}),
     }
 
 
@@ -119,6 +121,7 @@ def _describe_results(results: dict[str, Any]) -> dict[str, Any]:
             "seeds": list(range(results["seeds"])),
             "networks": {"chosen": describe_settings_of(from_json(chosen["config"]))},
             "points": len(results["rounds"][0]["points"]),
+            "kind": SEARCH,
             "select": results["select"],
             "chosen": {name: chosen[name] for name in ("setting", "validation")},
         }
@@ -128,6 +131,7 @@ def _describe_results(results: dict[str, Any]) -> dict[str, Any]:
             "seeds": [seed["seed"] for seed in chosen["test_by_seed"]],
             "networks": {"every point": describe_settings_of(from_json(results["config"]))},
             "points": len(results["points"]),
+            "kind": SWEEP,
             "select": results["select"],
             "chosen": {"setting": chosen["setting"], "test": chosen["test"]},
         }

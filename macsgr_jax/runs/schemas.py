@@ -1,7 +1,7 @@
 """The schema of each JSON file in the folder of a run: what is read goes through one of these before it is used."""
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 from pydantic import ConfigDict, FiniteFloat, NonNegativeInt, PositiveInt
@@ -81,6 +81,7 @@ class Identity(_Plain):
         config: the configuration, of a sweep or a search.
         points: the settings, of a sweep or a search.
         select: the score that chooses among them.
+        kind: search, of `macsgr tune`; a sweep has none.
     """
 
     corpus_sha256: Sha256 = ""
@@ -89,6 +90,7 @@ class Identity(_Plain):
     config: Settings | None = None
     points: Annotated[list[dict[str, Text]], pydantic.Field(min_length=1, max_length=MAX_POINTS)] | None = None
     select: Name | None = None
+    kind: Literal["search"] | None = None
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "Identity":
@@ -118,16 +120,16 @@ class Device(_Plain):
 
 
 class Mean(_Plain):
-    """Mean and standard deviation of a score over seeds; null where a run diverged."""
+    """Mean and standard deviation of a score over seeds; null where a run diverged or no utterance has a label."""
 
     mean: FiniteFloat | None
     std: FiniteFloat | None
 
 
 class Scores(_Plain):
-    """The scores of one seed on one split."""
+    """The scores of one seed on one split; null where no utterance has a label."""
 
-    classes: dict[Name, dict[str, FiniteFloat]]
+    classes: dict[Name, dict[str, FiniteFloat | None]]
     confusion: list[list[NonNegativeInt]]
 
 

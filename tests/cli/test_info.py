@@ -79,6 +79,11 @@ def test_runs_of_version_0_1_and_interrupted_ones(trained: Any, tmp_path: Path) 
     (out / "results.json").unlink()
     described = describe_run(out)
     assert described["state"] == "interrupted" and described["seeds"] == [0, 1]
+    identity = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    identity |= {"config": identity.pop("networks")["full"], "points": [{"train.epochs": "3"}], "select": "waf1"}
+    for kind, found in (({}, "sweep"), ({"kind": "search"}, "search")):
+        (out / "run.json").write_text(json.dumps(identity | kind), encoding="utf-8")
+        assert describe_run(out)["kind"] == found
 
 
 def test_what_is_neither(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

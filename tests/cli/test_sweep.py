@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from macsgr_jax.cli.common import make_console
 from macsgr_jax.cli.main import main
+from macsgr_jax.cli.sweep import show_points
 from macsgr_jax.config import Config
 from macsgr_jax.data.corpus_file import save_corpus
 from macsgr_jax.overrides import override
@@ -184,3 +186,12 @@ def refused(tmp_path: Path, corpus_file: Path, capsys: pytest.CaptureFixture[str
 )
 def test_bad_input_is_one_sentence(refused: Any, arguments: tuple[str, ...], sentence: str) -> None:
     assert sentence in refused(*arguments)
+
+
+def test_collapsed_runs_are_told(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = json.loads((swept / "results.json").read_text(encoding="utf-8"))
+    show_points(make_console(), results, swept)
+    assert "stopped learning" not in capsys.readouterr().out
+    results["points"][0]["collapsed"] = 2
+    show_points(make_console(), results, swept)
+    assert "2 runs stopped learning: see `collapsed` of the points in results.json" in capsys.readouterr().out

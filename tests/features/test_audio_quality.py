@@ -100,6 +100,9 @@ def test_one_gain_for_a_recording_and_one_for_the_files_of_a_conversation(tmp_pa
     levels = 20 * np.log10(gains[5:7])
     np.testing.assert_allclose(levels, [TARGET + 20, TARGET + 40], atol=2.5)  # Pauses count less than in the mean.
     assert gains[2] == gains[7] == 1
+    assert compute_gains(stretches[:1], [0], TARGET)[0] == gains[0]  # As a stream asks for it.
+    write(whole, 10 * np.concatenate([loud, quiet]))
+    assert compute_gains(stretches[:1], [0], TARGET)[0] == pytest.approx(0.1 * gains[0], rel=0.01)
     (one,) = compute_gains([Clip(write(tmp_path / "click.wav", np.insert(quiet, 800, 1.0)))], [0], TARGET)
     assert one == 1  # Nothing is amplified beyond full scale.
 
