@@ -110,6 +110,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     browser = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    browser.get("about:blank")  # Ends what Chromium's own first page loads.
     yield browser
     browser.quit()
 
