@@ -1,5 +1,6 @@
 """Opens what a run left: its configuration, its scaling, its weights, and the networks that predict with them."""
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from macsgr_jax.config import Config
+from macsgr_jax.config import Config, ModelConfig
 from macsgr_jax.data import synthetic
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.corpus_file import load_corpus
@@ -239,12 +240,17 @@ def _make_shapes(checkpoints: Checkpoints) -> Any:
         modality: sum(len(standardizer.mean[name]) for name in names)
         for modality, names in standardizer.feature_sets.items()
     }
+    return _trace_shapes(checkpoints.config.model, len(checkpoints.corpus["labels"]), tuple(widths.items()))
+
+
+@functools.lru_cache(maxsize=8)  # The seeds of a run share one trace, of 0.4 s.
+def _trace_shapes(config: ModelConfig, num_classes: int, widths: tuple[tuple[str, int], ...]) -> Any:
     one = Turns(
-        {modality: np.zeros((1, width), np.float32) for modality, width in widths.items()},
-        {modality: np.ones(1, bool) for modality in widths},
+        {modality: np.zeros((1, width), np.float32) for modality, width in widths},
+        {modality: np.ones(1, bool) for modality, _ in widths},
         np.zeros(1, np.int32),
     )
-    network = build_network(checkpoints.config.model, len(checkpoints.corpus["labels"]))
+    network = build_network(config, num_classes)
     return jax.eval_shape(network.init, jax.random.key(0), make_batch(one, Window(0, 1, 0, 1), 1))["params"]
 
 
