@@ -254,7 +254,8 @@ def draw_noise(*, network: Network, samples: int, modalities: int, slots: int) -
         shape = (modalities, 1, slots, size)
         return network.apply({"params": unused}, shape, method="draw_noise", rngs={"sample": key})[:, 0]
 
-    return jax.vmap(draw)(jax.random.split(jax.random.key(0), samples))
+    # Mapped by `jax.vmap`, the generator of random numbers takes four times as long to compile.
+    return jax.lax.map(draw, jax.random.split(jax.random.key(0), samples))
 
 
 class Predictor:
