@@ -226,6 +226,8 @@ class TrainConfig:
         clip_norm: gradients are scaled down to this global norm; 0 does not clip (paper: none). Rare large gradients
             would fill Adam's second moment: at 5, training collapses on some corpora (docs/lab_notes.md).
         modality_dropout: share of utterances that lose one modality in training, if they have more (paper: none).
+        feature_noise: in training, one modality of a row, or none, gets noise of up to this many standard deviations of
+            a feature (paper: none).
         utterance_dropout: share of utterances left out of an epoch; their dialogues close up (paper: none).
         checkpoint: the weights reported: of the last epoch, or (literal) of the best validation WAF1.
     """
@@ -241,6 +243,7 @@ class TrainConfig:
     weight_decay_mode: Literal["coupled", "decoupled"] = "coupled"
     clip_norm: NonNegativeFloat = 0.2
     modality_dropout: Fraction = 0.0
+    feature_noise: NonNegativeFloat = 0.0
     utterance_dropout: Fraction = 0.5
     checkpoint: Literal["best", "last"] = "last"
 

@@ -282,7 +282,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        _unlock(lock)
+        unlock(lock)
 
 
 @contextmanager
@@ -315,7 +315,7 @@ def write_folder_atomically(folder: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-        _unlock(lock)
+        unlock(lock)
 
 
 def _make_temporary(path: Path, make: Callable[[Path], object]) -> tuple[Path, int]:
@@ -359,7 +359,8 @@ def try_lock(path: Path) -> int | None:
     return descriptor
 
 
-def _unlock(lock: int) -> None:
+def unlock(lock: int) -> None:
+    """Ends a lock of `try_lock`."""
     if lock >= 0:
         os.close(lock)
 
@@ -407,7 +408,7 @@ def remove_abandoned(path: Path, stem: str = "") -> None:
                     shutil.rmtree(temporary, ignore_errors=True)
                 else:
                     temporary.unlink(missing_ok=True)
-                _unlock(lock)
+                unlock(lock)
 
 
 def _escape_pattern(name: str) -> str:

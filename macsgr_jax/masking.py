@@ -11,6 +11,12 @@ from jax import Array
 Axis = int | tuple[int, ...] | None
 
 
+def widen(values: Array) -> Array:
+    """Returns floating-point values in at least float32: 16 bits are for products, not for sums and exponentials."""
+    values = jnp.asarray(values)
+    return values.astype(jnp.float32) if jnp.finfo(values.dtype).bits < 32 else values
+
+
 def safe_divide(numerator: Array | float, denominator: Array) -> Array:
     """Computes numerator / denominator, and 0 with a gradient of 0 where the denominator is 0.
 

@@ -89,7 +89,7 @@ def test_settings_that_only_fit_together_can_be_set_in_any_order() -> None:
         ("train.learning_rate=", r"--set train\.learning_rate=: .*valid number"),
         ("loss.gate_positives=maybe", r"--set loss\.gate_positives=maybe: .*valid boolean"),
         ("model.uncertainty=sideways", r"--set model\.uncertainty=sideways: .*'direct' or 'inverse'"),
-        ("train.epochs=0", r"--set train\.epochs=0: .*greater than 0"),
+        ("train.epochs=-1", r"--set train\.epochs=-1: .*greater than or equal to 0"),
         ("model.window_past=-1", r"--set model\.window_past=-1: .*greater than or equal to 0"),
         ("model.dropout=1", r"--set model\.dropout=1: .*less than 1"),
         ("model.dropout=-0.1", r"--set model\.dropout=-0\.1: .*greater than or equal to 0"),

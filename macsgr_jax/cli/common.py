@@ -244,7 +244,7 @@ def refuse_output(path: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> N
             raise InputError(f"{path} is what is read, and would be destroyed: give the output another name")
     if exists(path) and not overwrite:
         raise InputError(f"{path} is there already: give another name, or --overwrite")
-    if exists(path) and not is_file(path):
+    if exists(path) and not is_file(path) and not is_folder(path):
         raise InputError(f"{path} is no regular file, and is not replaced: give another name")
     if not is_folder(path.parent):
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it, or give another name")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from macsgr_jax.cli.common import make_console
+from macsgr_jax.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +34,11 @@ def main(command: Info) -> None:
     from macsgr_jax.runs.info import describe_contents, describe_run
 
     is_run = is_folder(command.path)
+    if is_run:
+        from macsgr_jax.inference.published import is_published
+
+        if is_published(command.path):
+            raise InputError(f"{command.path} is a published model: `macsgr models {command.path}` describes it")
     described = describe_run(command.path) if is_run else describe_contents(load_corpus(str(command.path)))
     if command.json:
         print(json.dumps(described, indent=2))

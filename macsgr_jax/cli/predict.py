@@ -109,6 +109,7 @@ def predict(command: Predict, path: Path, model: "Model", channels: str | dict[s
     from rich.progress import Progress
 
     from macsgr_jax.data.transcript import read_conversations
+    from macsgr_jax.runs.models import name_model
     from macsgr_jax.runs.predict import predict_conversations, score_records
     from macsgr_jax.runs.tables import as_screen_table, count_of
 
@@ -151,7 +152,7 @@ def predict(command: Predict, path: Path, model: "Model", channels: str | dict[s
     scores = score_records(model.label_names, found)
     if command.out is not None:
         # The file comes first: the screen may be closed, or full.
-        _write(command.out, found, model.run.name, scores, told)
+        _write(command.out, found, name_model(model.run), scores, told)
         for _, group in itertools.groupby(found, lambda record: str(record["conversation"])):
             console.print(as_screen_table(*make_table(list(group))))
     if scores is not None:

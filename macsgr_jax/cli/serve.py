@@ -56,7 +56,7 @@ def main(command: Serve) -> None:
     for module in ("starlette", "python_multipart", "anyio"):
         require(module, "serve")
     uvicorn = require("uvicorn", "serve")
-    from macsgr_jax.runs.models import choose_default
+    from macsgr_jax.runs.models import choose_default, name_model
     from macsgr_jax.runs.predictor import load_predictor
     from macsgr_jax.serving.app import make_app
     from macsgr_jax.serving.listening import listen
@@ -74,7 +74,7 @@ def main(command: Serve) -> None:
         console.print(f"note: {notice}", soft_wrap=True)
     predictor.predict(["Hello."])
     hosts = (*command.allow_host, *LOOPBACK)
-    app = make_app(predictor, predictor.model.run.name, hosts=hosts, max_upload=command.max_upload * 1_000_000)
+    app = make_app(predictor, name_model(predictor.model.run), hosts=hosts, max_upload=command.max_upload * 1_000_000)
     with listen(command.host, command.port) as socket:
         address = f"[{command.host}]" if ":" in command.host else command.host
         if not local:

@@ -126,6 +126,11 @@ def fit_standardizer(corpus: Corpus, chosen: Mapping[str, tuple[str, ...]], clip
     rows = corpus.utterances_of("train")
     fitted: dict[str, np.ndarray] = {}
     for name in (name for names in chosen.values() for name in names):
+        if not corpus.measured[name][rows].any():
+            raise InputError(
+                f"{corpus.name}: the feature set {name} has no value in the training split, so nothing can be learned"
+                " from it; leave it out"
+            )
         values, measured = corpus.features[name][rows].astype(np.float64), corpus.measured[name][rows]
         columns = [_fit_column(values[measured[:, column], column]) for column in range(values.shape[1])]
         fitted[name] = np.array(columns, np.float32)

@@ -20,8 +20,8 @@ RELATIONS = ("same speaker, past", "same speaker, future", "other speaker, past"
 MIN_SLOTS = 16
 # Conversations of up to this many utterances share rows, of up to this many slots.
 SHARED_SLOTS = 128
-# The slots that are predicted at once, unless a single row has more.
-SLOTS_AT_ONCE = 1024
+# The slots that are predicted at once, unless a single row has more: what a draw needs of them fits the cache.
+SLOTS_AT_ONCE = 256
 # The utterances with the most attention that are reported; the others hardly count.
 NUM_INFLUENCES = 5
 
@@ -213,7 +213,10 @@ def predict_draws(
         encoded, encoding, _ = apply("encode", kept.encoded, batch, cursor)
         # The first draw is the mean itself.
         noises = jnp.concatenate([jnp.zeros_like(noise[:1]), noise])
-        rows, decoding = jax.vmap(decode)(noises, kept.decoded)
+        if cursor is None:  # One draw after the other: together they would not fit the cache of a processor.
+            rows, decoding = jax.lax.map(lambda draw: decode(*draw), (noises, kept.decoded))
+        else:
+            rows, decoding = jax.vmap(decode)(noises, kept.decoded)
         sampled = jnp.mean(rows.sampled[1:], axis=0)
         return jax.tree.map(lambda values: values[0], rows)._replace(sampled=sampled), Kept(encoding, decoding)
 

@@ -23,9 +23,10 @@ from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.data.standardize import PARTS, Standardizer
 from macsgr_jax.errors import InputError
 from macsgr_jax.extras import require
-from macsgr_jax.files import write_folder_atomically, write_json, write_text
+from macsgr_jax.files import read_file, write_folder_atomically, write_json, write_text
 from macsgr_jax.inference.export import refuse_occupied
 from macsgr_jax.inference.predictor import Turns, Window, make_batch
+from macsgr_jax.limits import MAX_ARRAY_BYTES, MAX_JSON_BYTES
 from macsgr_jax.models import build_network
 from macsgr_jax.overrides import from_json
 from macsgr_jax.types import Params
@@ -34,7 +35,7 @@ FORMAT: Literal["macsgr_jax.model/1"] = "macsgr_jax.model/1"
 DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
 VOCABULARY_FILE, CARD_FILE = "vocabulary.json", "README.md"
 FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, VOCABULARY_FILE, CARD_FILE)
-MAX_JSON = 64 << 20  # Bytes: a vocabulary of 20,000 terms has 0.5 MB.
+ADVICE = "publish or download it again"
 
 Name = Annotated[str, pydantic.Field(min_length=1, max_length=200)]
 Sha256 = Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
@@ -243,15 +244,15 @@ def read_published(folder: Path) -> PublishedModel:
     """
     safetensors = require("safetensors.numpy", "cli")
     description = read_description(folder)
-    content = _read_checked(folder / WEIGHTS_FILE, description.files[WEIGHTS_FILE])
+    content = _read_checked(folder / WEIGHTS_FILE, description.files[WEIGHTS_FILE], MAX_ARRAY_BYTES)
     vocabulary: dict[str, dict[str, list[str]]] = {}
     if VOCABULARY_FILE in description.files:
         path = folder / VOCABULARY_FILE
-        vocabulary = _parse(path, _read_checked(path, description.files[VOCABULARY_FILE]), Vocabulary)
+        vocabulary = _parse(path, _read_checked(path, description.files[VOCABULARY_FILE], MAX_JSON_BYTES), Vocabulary)
     try:
         arrays = safetensors.load(content)
     except Exception as error:  # Of the library's own type, or of NumPy for a type that it does not have.
-        raise InputError(f"{folder / WEIGHTS_FILE} is damaged ({error}): publish or download it again") from None
+        raise InputError(f"{folder / WEIGHTS_FILE} is damaged ({error}): {ADVICE}") from None
     try:
         config = from_json(description.config)
     except InputError as error:
@@ -277,10 +278,7 @@ def read_description(folder: Path) -> Description:
         InputError: it is missing or damaged, or is of another format.
     """
     path = folder / DESCRIPTION_FILE
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): give the folder of `macsgr publish`") from None
+    content = read_file(path, MAX_JSON_BYTES, "give a folder of `macsgr publish`")
     return _parse(path, content, pydantic.TypeAdapter(Description))
 
 
@@ -314,8 +312,6 @@ Vocabulary = pydantic.TypeAdapter(dict[str, dict[str, list[str]]])
 
 
 def _parse(path: Path, content: bytes, adapter: "pydantic.TypeAdapter[Parsed]") -> Parsed:
-    if len(content) > MAX_JSON:
-        raise InputError(f"{path} is larger than {MAX_JSON >> 20} MB: it is no file of a published model")
     try:
         return adapter.validate_json(content, strict=True)
     except pydantic.ValidationError as error:
@@ -323,18 +319,14 @@ def _parse(path: Path, content: bytes, adapter: "pydantic.TypeAdapter[Parsed]") 
         where = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(
-            f"{path} is damaged ({f'{where}: ' if where else ''}{message[:1].lower()}{message[1:200]}): publish or"
-            " download it again"
+            f"{path} is damaged ({f'{where}: ' if where else ''}{message[:1].lower()}{message[1:200]}): {ADVICE}"
         ) from None
 
 
-def _read_checked(path: Path, sha256: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): publish or download it again") from None
+def _read_checked(path: Path, sha256: str, max_bytes: float) -> bytes:
+    content = read_file(path, max_bytes, ADVICE)
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise InputError(f"{path} is damaged (its checksum differs): publish or download it again")
+        raise InputError(f"{path} is damaged (its checksum differs): {ADVICE}")
     return content
 
 
@@ -390,6 +382,4 @@ def _take(folder: Path, arrays: Mapping[str, np.ndarray], name: str, shape: tupl
 
 
 def _damaged(folder: Path, reason: str) -> InputError:
-    return InputError(
-        f"{folder / WEIGHTS_FILE} does not fit {DESCRIPTION_FILE} ({reason}): publish or download it again"
-    )
+    return InputError(f"{folder / WEIGHTS_FILE} does not fit {DESCRIPTION_FILE} ({reason}): {ADVICE}")

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from macsgr_jax.masking import masked_mean, safe_divide
+from macsgr_jax.masking import masked_mean, safe_divide, widen
 
 
 def classification(logits: Array, labels: Array, mask: Array, *, balance: float = 0.0) -> Array:
@@ -20,7 +20,7 @@ def classification(logits: Array, labels: Array, mask: Array, *, balance: float 
     Returns:
         f32[]; 0 if no utterance is valid.
     """
-    logits = jnp.where(mask[:, None], logits, 0.0)
+    logits = jnp.where(mask[:, None], widen(logits), 0.0)
     labels = jnp.where(mask, labels, 0)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     if not balance:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from macsgr_jax.losses.instance_blockwise import Form, compare_anchors, log_similarity
-from macsgr_jax.masking import masked_logsumexp, masked_mean, safe_divide
+from macsgr_jax.masking import masked_logsumexp, masked_mean, safe_divide, widen
 
 
 def instance_alignment(
@@ -41,6 +41,7 @@ def instance_alignment(
     Returns:
         f32[]; 0 if no embedding is valid.
     """
+    embeddings, temperatures, offsets = widen(embeddings), widen(temperatures), widen(offsets)
     anchors, _ = compare_anchors(embeddings, labels, mask, temperatures, offsets, gate, form)
     return masked_mean(anchors, mask)
 
@@ -69,6 +70,7 @@ def dense_instance_alignment(
     Returns:
         f32[]; 0 if no embedding is valid.
     """
+    embeddings, temperatures, offsets = widen(embeddings), widen(temperatures), widen(offsets)
     z = jnp.where(mask[..., None], embeddings, 0.0)
     cosine = jnp.einsum("aid,bjd->aibj", z, z)  # Eqs. 1-2: anchors (a, i) against all (b, j).
     log_s = log_similarity(cosine, temperatures[:, None, :], offsets[:, None, :], form)  # Eq. 3.

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from macsgr_jax.masking import masked_mean, safe_norm
+from macsgr_jax.masking import masked_mean, safe_norm, widen
 
 
 def latent_alignment(mean: Array, std: Array, mask: Array) -> Array:
@@ -24,6 +24,7 @@ def latent_alignment(mean: Array, std: Array, mask: Array) -> Array:
     Reference:
         Schonfeld et al., Generalized Zero- and Few-Shot Learning via Aligned Variational Autoencoders, 2019.
     """
+    mean, std = widen(mean), widen(std)
     parameters = jnp.where(mask[..., None], jnp.concatenate([mean, std], axis=-1), 0.0)
     pairs = list(itertools.combinations(range(mean.shape[0]), 2))
     if not pairs:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from macsgr_jax.masking import masked_mean, safe_divide, safe_normalize
+from macsgr_jax.masking import masked_mean, safe_divide, safe_normalize, widen
 
 
 def sinkhorn_codes(scores: Array, mask: Array, *, epsilon: float = 0.05, iterations: int = 3) -> Array:
@@ -33,7 +33,7 @@ def sinkhorn_codes(scores: Array, mask: Array, *, epsilon: float = 0.05, iterati
         warnings.filterwarnings("ignore", message="JAXopt is no longer maintained", category=DeprecationWarning)
         from ott.geometry import geometry
         from ott.solvers import linear
-    scores = jax.lax.stop_gradient(jnp.where(mask[:, None], scores, 0.0))
+    scores = jax.lax.stop_gradient(jnp.where(mask[:, None], widen(scores), 0.0))
     share = safe_divide(mask, jnp.sum(mask))
     plan = linear.solve(
         # Without an epsilon ott scales its default by the cost matrix, padding included.
@@ -72,6 +72,7 @@ def prototype_alignment(
     Returns:
         f32[]: the mean over all ordered pairs of modalities and the utterances valid in both; 0 for one modality.
     """
+    embeddings, prototypes = widen(embeddings), widen(prototypes)
     pairs = list(itertools.permutations(range(embeddings.shape[0]), 2))
     if not pairs:
         return jnp.zeros((), embeddings.dtype)

@@ -300,7 +300,7 @@ def _train_together(
                 log_epoch(report.epoch)
                 watch.warn(collapses)
                 if execution.stop_at_divergence:
-                    check_finite(report, seeds)
+                    check_finite(report, seeds, configs)
                 show(report)
 
             unreported = None

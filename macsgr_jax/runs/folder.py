@@ -4,6 +4,7 @@ OUT/run.json       the identity of the run: corpus, seeds and settings; written 
 OUT/results.json   its scores; a run that has them is finished
 """
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from macsgr_jax.files import (
     list_folder,
     read_json,
     remove_temporaries,
+    try_lock,
+    unlock,
     write_json,
 )
 from macsgr_jax.overrides import from_json, to_json
@@ -65,6 +68,7 @@ def is_to_train(out: Path, identity: dict[str, Any], resume: bool, overwrite: bo
     """
     if resume and overwrite:
         raise InputError("--resume and --overwrite contradict each other: give one of them")
+    _refuse_busy(out)
     begun, finished = is_file(out / RUN_FILE), is_finished(out)
     if begun and resume:
         _compare(_read_identity(out / RUN_FILE), identity, out)
@@ -93,10 +97,44 @@ def begin_folder(out: Path, identity: dict[str, Any], outputs: tuple[str, ...], 
     """
     if is_writer():
         keep = resume and is_file(out / RUN_FILE)
+        _hold(out)
         _make(out, (RESULTS_FILE, RUN_FILE, *outputs), keep)
         if not keep:
             write_json(out / RUN_FILE, identity)
     wait_for_all("folder ready")
+
+
+# Folder -> the lock by which this process holds it.
+_held: dict[str, int] = {}
+
+
+def _refuse_busy(out: Path) -> None:
+    """Raises InputError where another process trains into the folder."""
+    if not is_folder(out) or os.path.realpath(out) in _held:
+        return
+    lock = try_lock(out)
+    if lock is None:
+        raise InputError(f"--out {out} is in use by another process that trains: wait for it, or choose another folder")
+    unlock(lock)
+
+
+def _hold(out: Path) -> None:
+    """Makes the folder and holds it until `release_folder` or the end of the process, however it ends."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _refuse_busy(out)
+        lock = None if os.path.realpath(out) in _held else try_lock(out)
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be written ({describe_os_error(error)}): choose another folder") from None
+    if lock is not None:
+        _held[os.path.realpath(out)] = lock
+
+
+def release_folder(out: Path) -> None:
+    """Lets other processes train into a folder of `begin_folder` again."""
+    lock = _held.pop(os.path.realpath(out), None)
+    if lock is not None:
+        unlock(lock)
 
 
 def _make(out: Path, outputs: tuple[str, ...], keep: bool) -> None:

@@ -155,13 +155,21 @@ def load_training_corpus(checkpoints: Checkpoints, corpus: Corpus | None = None)
     """
     known = checkpoints.corpus
     if corpus is None:
-        corpus = read_corpus(known["path"] or SYNTHETIC)
+        corpus = read_corpus(
+            SYNTHETIC if known["path"] is None else str(_find_corpus(checkpoints.folder, known["path"]))
+        )
     if corpus.sha256 != known["sha256"]:
         raise InputError(
             f"the corpus {corpus.name} is not the one of the training (sha256 {corpus.sha256[:12]}... instead of"
             f" {known['sha256'][:12]}...): give the same file with --corpus"
         )
     return corpus
+
+
+def _find_corpus(folder: Path, path: str) -> Path:
+    """Returns where the corpus of a training is: seen from the folder of the run, or, of version 0.1, from here."""
+    found = folder.parents[1] / path
+    return found if exists(found) else Path(path)
 
 
 class Model(NamedTuple):

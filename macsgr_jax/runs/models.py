@@ -28,6 +28,11 @@ def choose_default(causal: bool = False) -> str:
     return DEFAULT_CAUSAL_MODEL if causal else DEFAULT_MODEL
 
 
+def name_model(folder: Path) -> str:
+    """Returns the name of the model in a folder: that of its description, or that of the folder of a run."""
+    return read_description(folder).name if is_published(folder) else folder.resolve().name
+
+
 def find_model(name: str | Path) -> Path:
     """Finds the folder of a model.
 

@@ -245,6 +245,7 @@ def write_card(description: Description, notes: str = "") -> str:
 The ensemble, as it is stored; percent, NLL in nats. "{WITHOUT_CONTEXT.capitalize()}" is each utterance as a
 conversation of its own."""
     scores = table if rows else "Not measured: the corpus was not at hand when the model was published."
+    context = "the conversation so far" if description.config["model"]["causal"] else "the whole conversation"
     paragraph = f"{notes.strip()}\n\n" if notes.strip() else ""
     return f"""---
 library_name: macsgr_jax
@@ -252,7 +253,7 @@ tags: [emotion-recognition-in-conversation]
 ---
 # {description.name}
 
-{paragraph}Predicts the emotion of every utterance of a conversation, with the whole conversation as context:
+{paragraph}Predicts the emotion of every utterance of a conversation, with {context} as context:
 {", ".join(description.labels)}. An ensemble of {count_of(len(description.seeds), "network")} of macsgr_jax
 {description.version} (MA-CMU-SGRNet), whose probabilities are averaged.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.metadata
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -95,11 +96,20 @@ def summarize_seeds(results: list[SeedResult]) -> dict[str, Any]:
     return {"validation": over_seeds("validation"), "test": over_seeds("test")}
 
 
-def describe_corpus(corpus: Corpus, path: Path | None) -> dict[str, Any]:
-    """Returns name, path, hash, labels, splits and notices of a corpus; the path is null where it was generated."""
+def describe_corpus(corpus: Corpus, path: Path | None, out: Path) -> dict[str, Any]:
+    """Describes a corpus.
+
+    Args:
+        corpus: the corpus.
+        path: its file; None where it was generated.
+        out: the folder of the run.
+
+    Returns:
+        Name, path from the folder of the run, hash, labels, splits and notices.
+    """
     return {
         "name": corpus.name,
-        "path": None if path is None else str(path),
+        "path": None if path is None else _relative_path(path, out),
         "sha256": corpus.sha256,
         "labels": list(corpus.label_names),
         "splits": {
@@ -124,7 +134,23 @@ def describe_machine() -> dict[str, Any]:
 
 def describe_command() -> list[str]:
     """Returns the command line without --resume, so that an interrupted run gives the same results file."""
-    return [Path(sys.argv[0]).name, *(argument for argument in sys.argv[1:] if argument != "--resume")]
+    return [Path(sys.argv[0]).name, *(_shorten(argument) for argument in sys.argv[1:] if argument != "--resume")]
+
+
+def _shorten(argument: str) -> str:
+    """Returns an argument without the folders of an absolute path, which say more about a computer than about a run."""
+    name, equals, value = argument.partition("=")
+    if equals and os.path.isabs(value):
+        return f"{name}={Path(value).name}"
+    return Path(argument).name if os.path.isabs(argument) or argument.startswith("~") else argument
+
+
+def _relative_path(path: Path, out: Path) -> str:
+    """Returns the path of a corpus from the folder of a run: it holds while both are moved together."""
+    try:
+        return Path(os.path.relpath(path, out)).as_posix()
+    except ValueError:  # On another drive.
+        return path.name
 
 
 def describe_network(prepared: PreparedCorpus, config: Config, results: list[SeedResult]) -> dict[str, Any]:

@@ -30,7 +30,14 @@ from macsgr_jax.runs.evaluate import (
 )
 from macsgr_jax.runs.execution import DEFAULT_EXECUTION, Execution, History, Spec, check_execution, train_network
 from macsgr_jax.runs.figures import draw_if_possible
-from macsgr_jax.runs.folder import RESULTS_FILE, TEMPERATURES_FILE, begin_folder, is_to_train, read_results
+from macsgr_jax.runs.folder import (
+    RESULTS_FILE,
+    TEMPERATURES_FILE,
+    begin_folder,
+    is_to_train,
+    read_results,
+    release_folder,
+)
 from macsgr_jax.runs.health import Floor, find_collapse
 from macsgr_jax.runs.progress import LOG_FILE, TENSORBOARD_FOLDER, EpochLog
 from macsgr_jax.runs.references import compute_references
@@ -106,7 +113,7 @@ def train_and_evaluate(
         prepared_corpora = {name: prepare(corpus, layout_of(variant)) for name, variant in variants.items()}
         variants = {name: set_epochs(variant, prepared_corpora[name]) for name, variant in variants.items()}
         full = prepared_corpora["full"]
-        corpus_description = describe_corpus(full.corpus, corpus_path)
+        corpus_description = describe_corpus(full.corpus, corpus_path, out)
         check_execution(execution)
         begin_folder(out, identity, OUTPUTS, resume)
         describe_start(execution.console, full)
@@ -127,6 +134,7 @@ def train_and_evaluate(
             write_text(out / REPORT_FILE, write_report(results))
             write_json(out / RESULTS_FILE, replace_not_finite(results))
         wait_for_all("results written")
+        release_folder(out)
     results = read_results(out)
     if is_writer():
         draw_figures(out, results, execution.console)

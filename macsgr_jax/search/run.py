@@ -24,7 +24,7 @@ from macsgr_jax.runs.execution import (
     train_network,
 )
 from macsgr_jax.runs.figures import draw_if_possible
-from macsgr_jax.runs.folder import RESULTS_FILE, begin_folder, is_to_train, read_results
+from macsgr_jax.runs.folder import RESULTS_FILE, begin_folder, is_to_train, read_results, release_folder
 from macsgr_jax.runs.health import Floor, find_collapse
 from macsgr_jax.runs.progress import LOG_FILE, TENSORBOARD_FOLDER, EpochLog
 from macsgr_jax.runs.results import describe_corpus
@@ -111,7 +111,7 @@ def run_sweep(
         if is_writer():
             chosen = choose_point(sweep.finished, select)
             prepared = prepared_corpora[layout_of(configs[chosen])]
-            described = describe_corpus(prepared.corpus, corpus_path)
+            described = describe_corpus(prepared.corpus, corpus_path, out)
             group = next(group for group in groups if chosen in group.points)
             evaluated = sweep.finish_point(chosen, group, prepared, described)
             summary = describe_points(points, sweep.finished, select)
@@ -121,6 +121,7 @@ def run_sweep(
             for group in groups:
                 shutil.rmtree(out / "checkpoints" / group.name, ignore_errors=True)
         wait_for_all("results written")
+        release_folder(out)
     results = read_results(out)
     if is_writer():
         draw_figure(out, results, execution)

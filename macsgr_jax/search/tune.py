@@ -25,7 +25,7 @@ from macsgr_jax.errors import InputError
 from macsgr_jax.files import replace_not_finite, write_json
 from macsgr_jax.overrides import override, to_json
 from macsgr_jax.runs.execution import DEFAULT_EXECUTION, Execution, check_execution, choose_runs_at_once
-from macsgr_jax.runs.folder import RESULTS_FILE, begin_folder, is_to_train, read_results
+from macsgr_jax.runs.folder import RESULTS_FILE, begin_folder, is_to_train, read_results, release_folder
 from macsgr_jax.runs.progress import LOG_FILE, TENSORBOARD_FOLDER
 from macsgr_jax.runs.results import describe_command, describe_corpus, describe_machine
 from macsgr_jax.runs.tables import count_of
@@ -173,7 +173,7 @@ def run_tune(
                         "schema": SCHEMA,
                         "version": __version__,
                         "command": describe_command(),
-                        "corpus": describe_corpus(first.corpus, corpus_path),
+                        "corpus": describe_corpus(first.corpus, corpus_path, out),
                         **describe_machine(),
                         "seeds": len(seeds),
                         "select": select,
@@ -185,6 +185,7 @@ def run_tune(
             )
             shutil.rmtree(out / "checkpoints", ignore_errors=True)
         wait_for_all("results written")
+        release_folder(out)
     return read_results(out)
 
 

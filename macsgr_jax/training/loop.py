@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from macsgr_jax.config import Config
+from macsgr_jax.config import Config, LossConfig
 from macsgr_jax.data.dataset import PreparedCorpus
 from macsgr_jax.losses import TERMS
 from macsgr_jax.metrics import scores
@@ -74,6 +74,18 @@ class Epoch:
         """Waits for the epoch and fetches its losses and scores; it may be called at any later time."""
         terms, measured = jax.tree.map(lambda leaf: np.asarray(leaf)[: self._count], self._results)
         return EpochReport(self.number, terms, measured)
+
+
+# Settings of the loss that alone can make it infinite -> the range in which they do not.
+USUAL = {
+    **dict.fromkeys(
+        ("temperature_audio", "temperature_text", "temperature_other", "temperature_cross", "temperature_prototype"),
+        (2e-3, 1e6),
+    ),
+    "sinkhorn_epsilon": (1e-3, 1e6),
+    **dict.fromkeys(("offset_intra", "offset_cross"), (0.0, 1e3)),
+    **dict.fromkeys(("lambda_alignment", "gamma_instance", "gamma_prototype", "gamma_latent"), (0.0, 1e3)),
+}
 
 
 class DivergenceError(ArithmeticError):
@@ -299,27 +311,39 @@ def group_configs(configs: Sequence[Config]) -> list[list[int]]:
     return list(groups.values())
 
 
-def check_finite(report: EpochReport, seeds: Sequence[int]) -> None:
+def check_finite(report: EpochReport, seeds: Sequence[int], configs: Sequence[Config] = ()) -> None:
     """Raises DivergenceError at the first run and step with a loss that is not finite.
 
     Args:
         report: the report of an epoch.
         seeds: the seed of each run.
+        configs: the configuration of each run, where the message is to name the setting that is at fault.
 
     Raises:
         DivergenceError: naming seed, epoch, step and term.
     """
     for run, seed in enumerate(seeds):
+        config = configs[run] if configs else None
         for step in range(report.terms["total"].shape[1]):
             for name in TERMS:  # The total comes last: a part that is at fault is named first.
                 value = float(report.terms[name][run, step])
                 if not np.isfinite(value):
-                    raise _describe_divergence(name, value, seed, f"step {step + 1} of epoch {report.epoch}")
+                    raise _describe_divergence(name, value, seed, f"step {step + 1} of epoch {report.epoch}", config)
         spoiled = float(report.validation["nll"][run])
         if not np.isfinite(spoiled):  # The last step spoiled the weights after its own loss.
-            raise _describe_divergence("validation", spoiled, seed, f"epoch {report.epoch}")
+            raise _describe_divergence("validation", spoiled, seed, f"epoch {report.epoch}", config)
 
 
-def _describe_divergence(name: str, value: float, seed: int, where: str) -> DivergenceError:
-    advice = "lower train.learning_rate, or set train.clip_norm"
-    return DivergenceError(f"seed {seed}: the {name} loss is {value} at {where}: {advice}")
+def _describe_divergence(name: str, value: float, seed: int, where: str, config: Config | None) -> DivergenceError:
+    return DivergenceError(f"seed {seed}: the {name} loss is {value} at {where}: {_advise(config)}")
+
+
+def _advise(config: Config | None) -> str:
+    """Returns what to change: a setting that is far outside of its usual range, or else the learning rate."""
+    if config is not None:
+        default = LossConfig()
+        for field, (low, high) in USUAL.items():
+            value = float(getattr(config.loss, field))
+            if not low <= abs(value) <= high:
+                return f"loss.{field} is {value:g}; bring it nearer to its default, {getattr(default, field):g}"
+    return "lower train.learning_rate, or set train.clip_norm"

@@ -20,8 +20,8 @@ from macsgr_jax.models import Network
 from macsgr_jax.training.optimizer import make_optimizer
 from macsgr_jax.types import Batch, Params, Utterances
 
-# Separates the key of `drop_modalities` from those of the other draws of a step.
-MODALITY_STREAM = 2
+# Separate the keys of `drop_modalities` and `add_noise` from those of the other draws of a step.
+MODALITY_STREAM, NOISE_STREAM = 2, 3
 
 
 class TrainState(NamedTuple):
@@ -103,6 +103,32 @@ def drop_modalities(batch: Batch, key: Array, rate: float) -> Batch:
     return batch._replace(available=dict(zip(names, available & ~dropped, strict=True)))
 
 
+def add_noise(batch: Batch, key: Array, scale: float) -> Batch:
+    """Adds noise to one modality of each row, or to none, so that the network learns what noise looks like.
+
+    Args:
+        batch: the batch.
+        key: PRNG key.
+        scale: the largest standard deviation of the noise, in standard deviations of a feature; that of a row is drawn
+            evenly from 0 to it.
+
+    Returns:
+        Batch with other `features`; what is not available stays 0.
+    """
+    names = sorted(batch.features)
+    which_key, level_key, noise_key = jax.random.split(key, 3)
+    row = (len(batch.mask), 1, 1)
+    which = jax.random.randint(which_key, row, 0, len(names) + 1)  # The last number is no modality.
+    level = scale * jax.random.uniform(level_key, row)
+    features = {}
+    for number, name in enumerate(names):
+        values = batch.features[name]
+        noise = level * jax.random.normal(jax.random.fold_in(noise_key, number), values.shape)
+        noisy = (which == number) & batch.available[name][..., None]
+        features[name] = values + jnp.where(noisy, noise, 0.0)
+    return batch._replace(features=features)
+
+
 @functools.partial(jax.jit, static_argnames=("network",))
 def init_state(key: Array, utterances: Utterances, index: Array, config: Config, *, network: Network) -> TrainState:
     """Initializes a run.
@@ -143,6 +169,8 @@ def objective(
     sample_key, dropout_key = jax.random.split(step_key)
     if config.train.modality_dropout:
         batch = drop_modalities(batch, jax.random.fold_in(step_key, MODALITY_STREAM), config.train.modality_dropout)
+    if config.train.feature_noise:
+        batch = add_noise(batch, jax.random.fold_in(step_key, NOISE_STREAM), config.train.feature_noise)
     rngs = {"sample": sample_key, "dropout": dropout_key}
     output = network.apply({"params": params}, batch, train=True, rngs=rngs)
     return total_loss(output, batch, params["prototypes"], config)

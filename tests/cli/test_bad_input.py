@@ -122,7 +122,7 @@ def test_a_file_of_another_kind(refuse: Callable[..., str], tmp_path: Path) -> N
         (("--set", "train.weight_decay=nan"), r"--set train\.weight_decay=nan: "),
         (("--set", "model.fusion_heads=3"), r"model\.fusion_heads = 3 does not divide"),
         (("--set", "data.slots_per_row=5"), r"data\.slots_per_row = 5 is too short for dialogue talk2"),
-        (("--epochs", "0"), r"train\.epochs=0: .*greater than 0"),
+        (("--epochs", "-1"), r"train\.epochs=-1: .*greater than or equal to 0"),
         (("--seeds", "0"), "--seeds must be at least 1"),
         (("--first-seed", "-1"), "--first-seed at least 0"),
     ],

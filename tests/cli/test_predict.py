@@ -317,6 +317,27 @@ def test_a_line_that_cannot_be_understood_is_answered_with_an_error(
     assert set(error) == {"error", "line"} and error["line"] == 2 and message in error["error"]
 
 
+def test_a_conversation_goes_on_in_another_call(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --state, two calls print what one call would, ids and speakers included."""
+    lines = [json.dumps({"speaker": "AB"[row % 2], "text": text}) for row, text in enumerate(SAID)]
+    arguments = ("--follow", "--model", model, "--seed", 0)
+    say(monkeypatch, "\n".join(lines))
+    assert predict(*arguments) == 0
+    expected = capsys.readouterr().out
+    for part in (lines[:2], lines[2:]):
+        say(monkeypatch, "\n".join(part))
+        assert predict(*arguments, "--state", tmp_path / "talk.npz") == 0
+    assert capsys.readouterr().out == expected
+    say(monkeypatch, json.dumps({"id": "001", "speaker": "A", "text": "rain"}))
+    assert predict(*arguments, "--state", tmp_path / "talk.npz") == 0
+    assert "is that of an utterance of an earlier call" in json.loads(capsys.readouterr().out)["error"]
+    say(monkeypatch, "")
+    assert predict(*arguments, "--state", tmp_path / "talk.npz", "--samples", 3) == 2
+    assert "with another --context or --samples" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

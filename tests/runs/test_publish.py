@@ -20,7 +20,7 @@ from macsgr_jax.errors import InputError
 from macsgr_jax.inference.published import is_published, read_published, round_weights, write_published
 from macsgr_jax.runs.evaluate import evaluate_run
 from macsgr_jax.runs.load import open_checkpoints
-from macsgr_jax.runs.models import find_model
+from macsgr_jax.runs.models import find_model, name_model
 from macsgr_jax.runs.publish import hide_folders
 from tests.testing.corpora import compile_quickly
 
@@ -202,7 +202,7 @@ def test_damaged_weights_are_one_sentence(
 def test_files_that_are_not_what_they_are_called(published: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(published, tmp_path / "model"))
     rewrite_weights(folder, b"version https://git-lfs.github.com/spec/v1\n")
-    with pytest.raises(InputError, match=r"weights\.safetensors is damaged"):
+    with pytest.raises(InputError, match=r"weights\.safetensors is a placeholder of Git LFS"):
         read_published(folder)
     (folder / "model.json").write_bytes(b"\xff\x00")
     with pytest.raises(InputError, match=r"model\.json is damaged"):
@@ -264,8 +264,14 @@ def test_the_temperature_of_an_ensemble() -> None:
         fit_ensemble_temperature(np.zeros((2, 0, 3)), labels[:0])
 
 
+def test_info_names_the_other_command(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(published)]) == 2
+    assert f"`macsgr models {published}` describes it" in capsys.readouterr().err
+
+
 def test_names_of_models(published: Path, tmp_path: Path) -> None:
     assert find_model(str(published)) == published and is_published(published)
+    assert name_model(published) == "tiny" and name_model(tmp_path / "run") == "run"
     with pytest.raises(InputError, match="there is no model nothing: give the folder"):
         find_model("nothing")
     for name in ("hf:", "hf:one", "hf:../../etc", "hf:a/b/c"):

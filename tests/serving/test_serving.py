@@ -1,102 +1,17 @@
 """The server over HTTP: what it predicts, what it refuses, and that nothing of an upload is left."""
 
-import http.client
 import json
-import tempfile
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-pytest.importorskip("uvicorn", reason="pip install 'macsgr-jax[serve]' serves predictions")
-pytest.importorskip("starlette", reason="pip install 'macsgr-jax[serve]' serves predictions")
-pytest.importorskip("python_multipart", reason="pip install 'macsgr-jax[serve]' serves predictions")
-pytest.importorskip("safetensors", reason="pip install 'macsgr-jax[cli]' reads published models")
-pytest.importorskip("sklearn")
-
-import uvicorn
-
 from macsgr_jax.cli.main import main
-from macsgr_jax.runs.predictor import EmotionPredictor, load_predictor
-from macsgr_jax.serving.app import make_app
-from macsgr_jax.serving.guard import split_host
-from macsgr_jax.serving.listening import listen
-from tests.testing.corpora import compile_quickly
-from tests.testing.random_model import write_random_model
+from macsgr_jax.runs.predictor import EmotionPredictor
+from tests.serving.conftest import MAX_UPLOAD, Answer, Client
 
 SAID = [{"speaker": "Ann", "text": "nobody came", "label": "sad"}, {"speaker": "Bob", "text": "rain"}]
 SUBTITLES = b"1\n00:00:00,000 --> 00:00:01,500\nAnn: nobody came\n\n2\n00:00:02,000 --> 00:00:03,000\nBob: rain\n"
-MAX_UPLOAD = 200_000
-
-
-class Answer(NamedTuple):
-    """Status, headers in lower case, and body."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class Client(NamedTuple):
-    """Sends requests to the server that is running."""
-
-    port: int
-    temporary: Path
-
-    def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body, named, encode_chunked="transfer-encoding" in named)
-            response = connection.getresponse()
-            names = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, names, response.read())
-        finally:
-            connection.close()
-
-    def predict(self, values: Any) -> Answer:
-        return self.send("POST", "/predict", json.dumps(values).encode(), content_type="application/json")
-
-    def upload(self, *files: tuple[str, str, bytes], accept: str = "*/*", **fields: str) -> Answer:
-        """A form as browsers send it: files are (field, name, content)."""
-        parts = [(f'name="{field}"; filename="{name}"', content) for field, name, content in files]
-        parts += [(f'name="{field}"', value.encode()) for field, value in fields.items()]
-        body = b"".join(
-            b"--edge\r\nContent-Disposition: form-data; " + head.encode() + b"\r\n\r\n" + content + b"\r\n"
-            for head, content in parts
-        )
-        kind = "multipart/form-data; boundary=edge"
-        return self.send("POST", "/predict", body + b"--edge--\r\n", content_type=kind, accept=accept)
-
-
-@pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> EmotionPredictor:
-    return load_predictor(write_random_model(tmp_path_factory.mktemp("words") / "tiny"), context=16, samples=2)
-
-
-@pytest.fixture(scope="module")
-def client(predictor: EmotionPredictor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A server in a thread, whose temporary folder is one of its own."""
-    temporary = tmp_path_factory.mktemp("temporary")
-    with pytest.MonkeyPatch.context() as patch, listen("127.0.0.1", 0) as socket, compile_quickly():
-        patch.setattr(tempfile, "tempdir", str(temporary))
-        predictor.predict(SAID)
-        app = make_app(predictor, "tiny", max_upload=MAX_UPLOAD, max_utterances=50)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield Client(socket.getsockname()[1], temporary)
-        server.should_exit = True
-        thread.join(timeout=30)
-        assert not thread.is_alive()
 
 
 def test_json_is_predicted_as_in_python(client: Client, predictor: EmotionPredictor) -> None:
@@ -222,6 +137,8 @@ def test_other_names_and_other_sites_are_refused(headers: dict[str, str], client
 def test_its_own_names_are_served(client: Client) -> None:
     for host in ("localhost", f"127.0.0.1:{client.port}", "[::1]:9", "LOCALHOST:1"):
         assert client.send("GET", "/healthz", host=host, origin=f"http://{host.lower()}").status == 200
+    from macsgr_jax.serving.guard import split_host
+
     assert split_host("[::1]:80") == "::1" and split_host("[x") == "" and split_host("a:b@c") == "c"
 
 
@@ -234,11 +151,15 @@ def test_its_own_names_are_served(client: Client) -> None:
     ],
 )
 def test_options_that_do_not_fit(options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("uvicorn")
     assert main(["serve", *options]) == 2
     assert sentence in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken(predictor: EmotionPredictor, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("uvicorn")
+    from macsgr_jax.serving.listening import listen
+
     with listen("127.0.0.1", 0) as socket:
         socket.listen()
         model, port = str(predictor.model.run), str(socket.getsockname()[1])

@@ -168,6 +168,26 @@ def test_modalities_are_dropped_where_another_is_left() -> None:
     assert np.any(other != left[1])
 
 
+def test_noise_falls_on_one_modality_of_a_row_or_on_none() -> None:
+    random = np.random.default_rng(0)
+    rows, slots, names = 400, 20, ("audio", "text")
+    mask = random.random((rows, slots)) < 0.9
+    available = {name: mask & (random.random(mask.shape) < 0.8) for name in names}
+    clean = {name: np.where(available[name][..., None], 1.0, 0.0) * np.ones(5, np.float32) for name in names}
+    empty = np.zeros(mask.shape, np.int32)
+    batch = Batch(clean, available, empty, empty, empty, mask)
+    noisy = train.add_noise(batch, jax.random.key(0), 4.0)
+    noise = {name: np.asarray(noisy.features[name]) - clean[name] for name in names}
+    for name in names:
+        assert not np.any(noise[name][~available[name]])
+        assert noisy.available[name] is available[name]
+    hit = np.stack([np.any(noise[name], axis=(1, 2)) for name in names])
+    assert hit.sum(axis=0).max() == 1
+    np.testing.assert_allclose(hit.mean(axis=1), 1 / 3, atol=0.06)  # None is as likely as each modality.
+    levels = [noise["text"][row][available["text"][row]].std() for row in np.flatnonzero(hit[1])]
+    assert max(levels) < 4.5 and np.mean(levels) == pytest.approx(2.0, abs=0.25)
+
+
 def test_a_step_drops_modalities_where_it_is_asked_to(config: Config, start: Callable[[int], TrainState]) -> None:
     prepared = make_prepared(
         dataclasses.replace(config, train=dataclasses.replace(config.train, utterance_dropout=0.0))
