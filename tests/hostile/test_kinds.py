@@ -30,7 +30,7 @@ from macsgr_jax.files import (
 )
 from macsgr_jax.limits import allow, check_option
 from macsgr_jax.losses import classification, latent_alignment, prototype_alignment
-from macsgr_jax.overrides import override
+from macsgr_jax.overrides import override, to_json
 from macsgr_jax.runs.figures import draw_if_possible
 from macsgr_jax.runs.folder import begin_folder, is_to_train, release_folder
 from macsgr_jax.runs.interruption import StoppedAtOnce, StopRequests
@@ -132,7 +132,7 @@ def test_temporaries_of_others_are_left_and_those_of_the_dead_removed(tmp_path: 
 
 
 def test_one_process_at_a_time_trains_into_a_folder(tmp_path: Path) -> None:
-    identity = {"seeds": [0], "config": {}}
+    identity = {"seeds": [0], "config": to_json(Config())}
     out = tmp_path / "run"
     assert is_to_train(out, identity, False, False)
     begin_folder(out, identity, (), False)
