@@ -79,7 +79,8 @@ def _corpora() -> Iterator[Case]:
             "no letter",
         )
         yield Case("info", f"escapes in {name}", _with_arrays(_set(name, _replace_first(ESCAPES))))
-        yield Case(
+        long = _set(name, _replace_first(LONG[:300_000]))
+        yield Case("info", f"300 kB in {name}", _with_arrays(long), "characters, more than")
             "info", f"3 MB in {name}", _with_arrays(_set(name, _replace_first(LONG[:300_000]))), "characters, more than"
         )
 
