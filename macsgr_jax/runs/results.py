@@ -96,13 +96,13 @@ def summarize_seeds(results: list[SeedResult]) -> dict[str, Any]:
     return {"validation": over_seeds("validation"), "test": over_seeds("test")}
 
 
-def describe_corpus(corpus: Corpus, path: Path | None, out: Path) -> dict[str, Any]:
+def describe_corpus(corpus: Corpus, path: Path | None, out: Path = Path()) -> dict[str, Any]:
     """Describes a corpus.
 
     Args:
         corpus: the corpus.
         path: its file; None where it was generated.
-        out: the folder of the run.
+        out: the folder of the run, from which the path is told.
 
     Returns:
         Name, path from the folder of the run, hash, labels, splits and notices.
