@@ -425,7 +425,10 @@ def _other_sources() -> Iterator[Case]:
     texts = np.array(["rain"] * 29)
     add = functools.partial(_with_arrays, _set("text", texts))
     yield Case(
-        "import", "texts of a single word", lambda f, b: [*add("import", "corpus")(f, b), "out.npz"], "single word"
+        "import",
+        "texts of a single word",
+        lambda f, b: [*add("import", "corpus")(f, b), "out.npz", "--features", "text_lsa"],
+        "single word",
     )
     keyword = _with_arrays(
         lambda a: a.update(path=np.zeros(1), file=np.zeros(1), text=_sentences(29)), "import", "corpus"
