@@ -82,8 +82,8 @@ class ModelConfig:
         num_prototypes: K, prototypes of the clustering (paper: 500).
         initial_std: standard deviation of the latent Gaussians before training.
         min_std: standard deviations never fall below this.
-        max_std: standard deviations never exceed this; 0 only cuts them at exp(3), and training may collapse
-            (docs/lab_notes.md).
+        max_std: standard deviations never exceed this; literal: 0, which only cuts them at exp(3), so that training may
+            collapse (docs/lab_notes.md).
         causal: nothing of the future: forward recurrence, attention to the past, no future edges.
         distribution_input: what the distribution encoder reads: the hidden state, or (literal) its unit vector.
         fusion_input: what the cross-modal attention reads, eqs. 18-20: the weighted features X~, or (literal) X.

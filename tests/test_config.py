@@ -123,7 +123,7 @@ def test_json_round_trip(preset: str) -> None:
         ({"model": {"hiden_size": 8}}, r"model\.hiden_size"),
         ({"modle": {}}, "modle"),
         ({"model": {"hidden_size": "x"}}, r"model\.hidden_size: .*valid integer"),
-        ({"train": {"epochs": 0}}, r"train\.epochs: .*greater than 0"),
+        ({"train": {"epochs": -1}}, r"train\.epochs: .*greater than or equal to 0"),
         ({"model": {"fusion_heads": 3}}, r"model\.fusion_heads = 3"),
         ({"loss": 3}, "loss: "),
     ],

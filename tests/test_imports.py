@@ -12,7 +12,7 @@ STARTS = {
     "from macsgr_jax.cli.main import main; main(['train', '--help'])": ("tyro",),
     "from macsgr_jax import *": ("jax", "flax", "optax"),
     "import macsgr_jax.inference.streaming": ("jax", "flax"),
-    "import macsgr_jax.runs.load, macsgr_jax.runs.predict, macsgr_jax.runs.tables": ("jax", "flax", "orbax"),
+    "import macsgr_jax.runs.load, macsgr_jax.runs.predict, macsgr_jax.runs.tables": ("jax", "flax"),
 }
 
 

@@ -167,9 +167,16 @@ def load_training_corpus(checkpoints: Checkpoints, corpus: Corpus | None = None)
 
 
 def _find_corpus(folder: Path, path: str) -> Path:
-    """Returns where the corpus of a training is: seen from the folder of the run, or, of version 0.1, from here."""
+    """Returns where the corpus of a training is: seen from the folder of the run, or, of version 0.1, from here.
+
+    Raises:
+        InputError: it is at neither place.
+    """
     found = folder.parents[1] / path
-    return found if exists(found) else Path(path)
+    known = next((place for place in (found, Path(path)) if exists(place)), None)
+    if known is None:
+        raise InputError(f"the corpus of the training is not at {found}: say with --corpus where it is now")
+    return known
 
 
 class Model(NamedTuple):

@@ -12,19 +12,21 @@ import os
 import zlib
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from macsgr_jax.data import extractor
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.data.standardize import Standardizer
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import exists, is_folder, open_file, read_json, read_npz, write_json, write_npz
+
+# Orbax takes a second of processor time to import, which only those wait for who read or write its checkpoints.
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
 
 Params = dict[str, Any]
 
@@ -35,7 +37,10 @@ def _validation_waf1(metrics: dict[str, float]) -> float:
     return metrics["waf1"]
 
 
-def _open_manager(folder: Path) -> ocp.CheckpointManager:
+def _open_manager(folder: Path) -> "ocp.CheckpointManager":
+    import orbax.checkpoint as ocp
+    from orbax.checkpoint.checkpoint_managers import preservation_policy
+
     # `max_to_keep` with a `best_fn` would drop the latest step: policies keep both.
     policy = preservation_policy.AnyPreservationPolicy(
         [preservation_policy.LatestN(1), preservation_policy.BestN(n=1, get_metric_fn=_validation_waf1)]
@@ -57,7 +62,7 @@ def _open_manager(folder: Path) -> ocp.CheckpointManager:
 class _Checkpoints:
     """A context manager that waits for the writes of an orbax manager on leaving."""
 
-    _manager: ocp.CheckpointManager
+    _manager: "ocp.CheckpointManager"
 
     def __enter__(self) -> Self:
         """Nothing to do."""
@@ -95,6 +100,8 @@ class RunCheckpoints(_Checkpoints):
             params: the weights; copied, so that the caller may donate its buffers.
             validation_waf1: by which the best is kept, between 0 and 1.
         """
+        import orbax.checkpoint as ocp
+
         copied = jax.tree.map(np.array, params)
         self._manager.save(epoch, args=ocp.args.StandardSave(copied), metrics={"waf1": validation_waf1})
 
@@ -107,6 +114,9 @@ class RecoveryCheckpoints(_Checkpoints):
 
     def __init__(self, folder: Path) -> None:
         """Open `folder`, made if need be."""
+        import orbax.checkpoint as ocp
+        from orbax.checkpoint.checkpoint_managers import preservation_policy
+
         options = ocp.CheckpointManagerOptions(preservation_policy=preservation_policy.LatestN(2))
         self._folder = folder
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
@@ -122,6 +132,8 @@ class RecoveryCheckpoints(_Checkpoints):
             epoch: from 1.
             state: a tree of arrays; copied, so that the caller may donate its buffers.
         """
+        import orbax.checkpoint as ocp
+
         data = _keys_to_data(state)
         if jax.process_count() == 1:
             packed = _pack(data)
@@ -162,6 +174,8 @@ class RecoveryCheckpoints(_Checkpoints):
         raise InputError(f"{damages[min(damages)]}; there is no earlier one: train again with --overwrite")
 
     def _restore(self, epoch: int, like: Any) -> Any:
+        import orbax.checkpoint as ocp
+
         if jax.process_count() > 1:
             wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
             return self._manager.restore(epoch, args=ocp.args.Composite(state=ocp.args.StandardRestore(wanted))).state
@@ -232,6 +246,8 @@ def _verify_checksums(folder: Path) -> None:
     if not exists(path):
         return
     stored, found = read_json(path, "train again"), _compute_checksums(folder)
+    if stored == found == {}:
+        raise InputError(f"{folder} holds no finished checkpoint: train again")
     if not isinstance(stored, dict) or not stored:
         raise InputError(f"{path} is damaged (it holds no checksums): train again")
     different = sorted(name for name in {*stored, *found} if stored.get(name) != found.get(name))
@@ -254,6 +270,8 @@ def load_params(folder: Path, which: Literal["best", "last"]) -> tuple[Params, i
     Raises:
         InputError: there is no such checkpoint, or it cannot be read.
     """
+    import orbax.checkpoint as ocp
+
     if not is_folder(folder):
         raise InputError(f"{folder} does not exist: there is no checkpoint")
     _verify_checksums(folder)

@@ -174,6 +174,7 @@ def refuse_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Cal
 @pytest.fixture
 def copied(trained: Any, tmp_path: Path) -> Path:
     """A run, to be damaged."""
+    shutil.copy(trained.corpus_file, tmp_path)
     return Path(shutil.copytree(trained.out, tmp_path / "copied"))
 
 

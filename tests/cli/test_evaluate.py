@@ -37,6 +37,7 @@ def evaluate(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]
 def checkpoints_alone(trained: Any, tmp_path: Path) -> Path:
     """A copy of the run of which nothing but the checkpoints is left."""
     shutil.copytree(trained.out / "checkpoints", tmp_path / "moved" / "checkpoints")
+    shutil.copy(trained.corpus_file, tmp_path)  # Its path is known as seen from the run.
     return tmp_path / "moved"
 
 
@@ -62,12 +63,19 @@ def test_other_splits_can_be_evaluated(
 
 
 def test_a_corpus_that_has_moved(
-    trained: Any, checkpoints_alone: Path, evaluate: Callable[..., dict[str, Any]], tmp_path: Path
+    trained: Any,
+    checkpoints_alone: Path,
+    evaluate: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     elsewhere = tmp_path / "elsewhere.npz"
     shutil.copy(trained.corpus_file, elsewhere)
     moved = evaluate(str(checkpoints_alone), "--corpus", str(elsewhere))
     assert moved == evaluate(str(checkpoints_alone))
+    (tmp_path / trained.corpus_file.name).unlink()
+    assert main(["evaluate", str(checkpoints_alone)]) == 2
+    assert "talks.npz: say with --corpus where it is now" in capsys.readouterr().err
 
 
 def test_the_table_has_a_row_a_seed(trained: Any, checkpoints_alone: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,6 +35,7 @@ def test_the_same_command_gives_the_same_results(trained: Any, run_train: Callab
     assert run_train(*arguments, "--seeds", "2", "--single-modalities") == 0
     before, after = copy.deepcopy((read_results(trained.out), read_results(tmp_path / "again")))
     for results in (before, after):
+        assert results["corpus"].pop("path").endswith("talks.npz")  # As seen from the folder of the run.
         for network in results["networks"].values():
             for one in network["seeds"]:
                 assert one.pop("seconds") > 0

@@ -14,6 +14,7 @@ from tests.testing.corpora import compile_quickly
 from tests.testing.ten_seeds import make_config, make_prepared
 
 
+@pytest.mark.slow
 def test_norms_are_those_of_the_training() -> None:
     config = make_config()
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=2))

@@ -452,16 +452,25 @@ def test_networks_of_other_settings(
 
 def test_default_preset(run_study: RunStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each part of a corpus has a row: its seeds, the collapsed ones, and the reference rows of the same features."""
-    monkeypatch.setitem(default_preset.FEATURES, "iemocap", {"text": ("text_small",), "speech": ("audio_small",)})
+    monkeypatch.setitem(default_preset.FEATURES, "iemocap", {"text": ("text_small",)})
     monkeypatch.setattr(default_preset, "default_settings", lambda: ())
     artifact = run_study(Robustness, robustness, "robustness_corpora", "--part", "corpora")
     part = artifact["parts"]["iemocap"]
-    assert [row[0] for row in part["rows"]] == list(part["parts"]) == ["text", "speech", "both"]
+    assert [row[0] for row in part["rows"]] == list(part["parts"]) == ["text"]
     assert all(len(row) == len(part["head"]) for row in part["rows"])
     for scores in part["parts"].values():
         assert len(scores["validation_waf1"]) == 1
         assert {"majority", "linear"} <= set(scores["references"])
-    assert part["parts"]["both"]["features"] == ["text_small", "audio_small"]
+    assert part["parts"]["text"]["features"] == ["text_small"]
+
+
+def test_parts_of_a_corpus() -> None:
+    assert default_preset.list_parts("dailydialog") == {"text": ("text_use",)}
+    assert default_preset.list_parts("mosei") == {
+        "text": ("text_mpnet",),
+        "speech": ("audio_timing",),
+        "both": ("text_mpnet", "audio_timing"),
+    }
 
 
 def test_default_settings_replace_those_of_a_corpus() -> None:

@@ -129,7 +129,7 @@ def setup(make_params: Callable[..., Any]) -> Setup:
 @pytest.mark.parametrize("garbage", [0.0, *GARBAGE])
 def test_the_export_says_what_the_network_says(setup: Setup, garbage: float) -> None:
     """With several dialogues in a row, and garbage in padding and where nothing was measured."""
-    assert np.ptp(setup.expected[0], axis=0).min() > 0.1  # Agreeing means something.
+    assert np.ptp(setup.expected[0], axis=0).min() > 0.05  # Agreeing means something.
     setup.assert_agrees(PACKED, garbage)
 
 

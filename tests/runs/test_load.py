@@ -40,6 +40,7 @@ def test_configuration_of_version_0_1_is_read() -> None:
 def old(trained: Any, tmp_path: Path) -> Path:
     """A run as version 0.1 left it: other names of settings, no version, no temperatures."""
     out = Path(shutil.copytree(trained.out, tmp_path / "run"))
+    shutil.copy(trained.corpus_file, tmp_path)
     path = out / "checkpoints" / "full" / "description.json"
     description = json.loads(path.read_text(encoding="utf-8"))
     assert description.pop("version") == macsgr_jax.__version__

@@ -28,9 +28,9 @@ def read_outcome(out: Path) -> tuple[Any, ...]:
     for network in results["networks"].values():
         for seed in network["seeds"]:
             assert seed.pop("seconds") > 0
-    del results["command"]
+    del results["command"], results["corpus"]["path"]  # As seen from the folder of the run.
     report = (out / "report.md").read_text(encoding="utf-8")
-    return results, (out / "predictions.csv").read_text(encoding="utf-8"), re.sub(r"command: .*", "", report)
+    return results, (out / "predictions.csv").read_text(encoding="utf-8"), re.sub(r"(command|corpus): .*", "", report)
 
 
 @pytest.fixture

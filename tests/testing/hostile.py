@@ -97,7 +97,7 @@ class Worker:
     def _end(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()  # Waits, and closes both ends.
             self._process = None
 
 

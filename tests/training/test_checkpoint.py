@@ -57,7 +57,7 @@ def test_best_and_last_come_back(trained: Path, which: Literal["best", "last"], 
 
 
 def test_the_others_are_deleted(trained: Path) -> None:
-    assert sorted(path.name for path in (trained / "seed_7").iterdir()) == ["2", "4"]
+    assert sorted(path.name for path in (trained / "seed_7").iterdir()) == ["2", "4", "checksums.json"]
 
 
 def test_the_last_may_be_the_best(tmp_path: Path) -> None:
