@@ -200,7 +200,7 @@ def test_evaluating_with_another_corpus(trained: Any, refuse_evaluation: Callabl
 def test_evaluating_when_the_corpus_is_gone(refuse_evaluation: Callable[..., str], copied: Path) -> None:
     description = copied / "checkpoints" / "full" / "description.json"
     description.write_text(re.sub(r'"path": ".*"', '"path": "gone.npz"', description.read_text(encoding="utf-8")))
-    assert "gone.npz: there is no such file" in refuse_evaluation(str(copied))
+    assert "gone.npz: say with --corpus where it is now" in refuse_evaluation(str(copied))
 
 
 def test_evaluating_damaged_checkpoints(refuse_evaluation: Callable[..., str], copied: Path) -> None:
