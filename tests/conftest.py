@@ -14,6 +14,7 @@ from flax import linen as nn
 from macsgr_jax.config import Config, ModelConfig
 from macsgr_jax.data.dataset import PreparedCorpus
 from tests.testing.corpora import compile_quickly
+from tests.testing.shared_folder import find_shared_folder
 from tests.testing.ten_seeds import Outcome, make_config, make_prepared, train_seeds, watch_compilations
 
 # Accelerators multiply float32 matrices in fewer bits by default; the references are float64.
@@ -99,9 +100,7 @@ def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> str:
     With a limit of its size JAX locks the folder, so that no worker reads what another one has written in part.
     MACSGR_TEST_CACHE names a folder that is kept from one session to the next.
     """
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = os.environ.get("MACSGR_TEST_CACHE") or str(shared / "compiled")
+    folder = os.environ.get("MACSGR_TEST_CACHE") or str(find_shared_folder(tmp_path_factory) / "compiled")
     options = {
         "jax_compilation_cache_dir": folder,
         "jax_compilation_cache_max_size": MAX_CACHE_BYTES,

@@ -105,7 +105,7 @@ def make_artifact(table: Table, cache: NetworkCache, corpora: Sequence[str]) -> 
         Plain values: the part of each corpus, and the command, date, seeds, settings, corpora and versions.
     """
     parts = {name: table.compute(cache, name) for name in corpora}
-    described = {name: describe_corpus(cache.corpus(name), None, Path()) for name in corpora}
+    described = {name: describe_corpus(cache.corpus(name), None) for name in corpora}
     differences = {name: list_differences(cache.config(name), DEFAULT) for name in corpora}
     return {
         "schema": f"macsgr_jax.{table.kind}/1",

@@ -10,7 +10,7 @@ from jax import Array
 
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus
-from macsgr_jax.losses.objective import ALIGNMENTS
+from macsgr_jax.losses.objective import ALIGNMENTS, weigh_terms
 from macsgr_jax.metrics import scores
 from macsgr_jax.models import Network, build_network
 from macsgr_jax.training.loop import epoch_indices, set_epochs
@@ -70,9 +70,8 @@ def measure_gradients(prepared: PreparedCorpus, config: Config, seed: int) -> Gr
 
 def list_weights(config: Config) -> dict[str, Any]:
     """Returns the weight in eq. 31 of each loss term that is switched on."""
-    loss = config.loss
-    enabled = [name for name in ALIGNMENTS if getattr(loss, f"{name}_alignment")]
-    return {"classification": 1.0} | {name: loss.lambda_alignment * getattr(loss, f"gamma_{name}") for name in enabled}
+    disabled = [name for name in ALIGNMENTS if not getattr(config.loss, f"{name}_alignment")]
+    return {name: weight for name, weight in weigh_terms(config.loss).items() if name not in disabled}
 
 
 def _norms(tree: Params) -> Array:

@@ -202,18 +202,7 @@ def keep_dialogues(corpus: Corpus, dialogues: np.ndarray) -> Corpus:
         The smaller corpus; its sha256 is still that of the file.
     """
     rows = np.concatenate([np.arange(corpus.offsets[d], corpus.offsets[d + 1]) for d in dialogues])
-    return dataclasses.replace(
-        corpus,
-        features={name: values[rows] for name, values in corpus.features.items()},
-        measured={name: values[rows] for name, values in corpus.measured.items()},
-        labels=corpus.labels[rows],
-        speakers=corpus.speakers[rows],
-        offsets=np.concatenate([[0], np.cumsum(corpus.lengths[dialogues])]),
-        dialogue_names=tuple(corpus.dialogue_names[d] for d in dialogues),
-        split=corpus.split[dialogues],
-        utterance_ids=tuple(corpus.utterance_ids[row] for row in rows),
-        texts=None if corpus.texts is None else tuple(corpus.texts[row] for row in rows),
-    )
+    return _select(corpus, rows, dialogues, corpus.lengths[dialogues])
 
 
 def keep_utterances(corpus: Corpus, keep: np.ndarray) -> Corpus:
@@ -226,19 +215,23 @@ def keep_utterances(corpus: Corpus, keep: np.ndarray) -> Corpus:
     Returns:
         The smaller corpus; its sha256 is still that of the file.
     """
-    dialogues = np.unique(corpus.dialogue_of_utterance[keep])
-    smaller = keep_dialogues(corpus, dialogues)
-    rows = np.flatnonzero(keep[np.isin(corpus.dialogue_of_utterance, dialogues)])
-    lengths = np.bincount(smaller.dialogue_of_utterance[rows], minlength=smaller.num_dialogues)
+    dialogues, lengths = np.unique(corpus.dialogue_of_utterance[keep], return_counts=True)
+    return _select(corpus, np.flatnonzero(keep), dialogues, lengths)
+
+
+def _select(corpus: Corpus, rows: np.ndarray, dialogues: np.ndarray, lengths: np.ndarray) -> Corpus:
+    """Returns the utterances i64[...] of some dialogues i64[...], given how many of each remain."""
     return dataclasses.replace(
-        smaller,
-        features={name: values[rows] for name, values in smaller.features.items()},
-        measured={name: values[rows] for name, values in smaller.measured.items()},
-        labels=smaller.labels[rows],
-        speakers=smaller.speakers[rows],
+        corpus,
+        features={name: values[rows] for name, values in corpus.features.items()},
+        measured={name: values[rows] for name, values in corpus.measured.items()},
+        labels=corpus.labels[rows],
+        speakers=corpus.speakers[rows],
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        utterance_ids=tuple(smaller.utterance_ids[row] for row in rows),
-        texts=None if smaller.texts is None else tuple(smaller.texts[row] for row in rows),
+        dialogue_names=tuple(corpus.dialogue_names[d] for d in dialogues),
+        split=corpus.split[dialogues],
+        utterance_ids=tuple(corpus.utterance_ids[row] for row in rows),
+        texts=None if corpus.texts is None else tuple(corpus.texts[row] for row in rows),
     )
 
 

@@ -76,6 +76,19 @@ ALIGNMENTS: dict[str, Callable[[AlignmentInputs], Array]] = {
 TERMS = ("classification", *ALIGNMENTS, "total")
 
 
+def weigh_terms(config: LossConfig) -> dict[str, Array | float]:
+    """Returns the weight of each part of the objective, eqs. 13 and 31, whether it is switched on or not.
+
+    Args:
+        config: the weights, traced or not.
+
+    Returns:
+        Name of `TERMS`, but for the total -> its weight.
+    """
+    alignments = {name: config.lambda_alignment * getattr(config, f"gamma_{name}") for name in ALIGNMENTS}
+    return {"classification": 1.0, **alignments}
+
+
 def pair_matrices(config: LossConfig, modalities: Sequence[str]) -> tuple[Array, Array]:
     """Returns the temperature and the offset of eq. 3 for each pair of modalities.
 

@@ -11,7 +11,7 @@ import numpy as np
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus
 from macsgr_jax.losses import TERMS
-from macsgr_jax.losses.objective import ALIGNMENTS
+from macsgr_jax.losses.objective import weigh_terms
 from macsgr_jax.runs.references import (
     INVERSE_REGULARIZATIONS,
     fit_logistic_regression,
@@ -173,11 +173,9 @@ def _describe_rise(terms: np.ndarray, first: int, config: Config) -> str:
         first: the first epoch of the collapse, from 0.
         config: the configuration, for the weights of the terms.
     """
-    loss = config.loss
-    weights = {"classification": 1.0}
-    weights |= {name: float(loss.lambda_alignment * getattr(loss, f"gamma_{name}")) for name in ALIGNMENTS}
     before, after = terms[max(first - PATIENCE, 0) : first].mean(axis=0), terms[first:].mean(axis=0)
-    rises = {name: weight * float((after - before)[TERMS.index(name)]) for name, weight in weights.items()}
+    weights = weigh_terms(config.loss)
+    rises = {name: float(weight) * float((after - before)[TERMS.index(name)]) for name, weight in weights.items()}
     name = max(rises, key=rises.__getitem__)
     if rises[name] <= 0:
         return ""

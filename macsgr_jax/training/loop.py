@@ -178,6 +178,8 @@ def _map_runs(function: Callable[..., Any], *trees: Any) -> Any:
 
 def set_epochs(config: Config, prepared: PreparedCorpus) -> Config:
     """Returns the configuration with the number of epochs that `train.epochs` = 0 stands for on a corpus."""
+    if config.train.epochs:
+        return config  # Counting the steps of an epoch takes a pass over the dialogues.
     epochs = count_epochs(config.train, prepared.steps_per_epoch)
     return dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=epochs))
 

@@ -83,14 +83,13 @@ def test_help_is_quick(arguments: list[str]) -> None:
     )
     command = [sys.executable, "-c", program, *arguments]
     seconds = []
-    # On an idle core 0.3 to 0.4 s; two threads of one core slow each other down to twice that.
-    while not seconds or (min(seconds) >= 0.8 and len(seconds) < 4):
+    while not seconds or (min(seconds) >= 0.5 and len(seconds) < 10):  # Other work on the core may slow one down.
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert finished.stderr == "[]\n"
         seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    assert min(seconds) < 0.8
+    assert min(seconds) < 0.5
 
 
 def test_preset_is_a_name_or_a_file(tmp_path: Path) -> None:

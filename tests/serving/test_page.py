@@ -1,8 +1,5 @@
 """The local page in a real browser: files that are chosen or dropped become the page of their predictions."""
 
-# ruff: noqa: E402 (selenium is optional)
-
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,17 +8,12 @@ import pytest
 
 from tests.serving.conftest import Client
 
-pytest.importorskip("selenium", reason="pip install selenium shows the page to a browser")
-CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-if CHROMIUM is None or DRIVER is None:
-    pytest.skip("chromium or chromedriver is not installed", allow_module_level=True)
+from tests.testing.browser import open_browser  # isort: skip (skips this file where there is no browser)
 
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 TABLE = "speaker,text,label\nAnn,nobody came,sad\nBob,rain,glad\n"
 DROP = """
 const files = new DataTransfer();
@@ -32,14 +24,8 @@ document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: files, bubbles:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    yield browser
-    browser.quit()
+    with open_browser(tmp_path_factory.mktemp("browser"), "browser") as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """One tiny run of `macsgr train` that several tests look at: fixtures of a plugin."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from macsgr_jax.data import synthetic
 from macsgr_jax.data.corpus import Corpus
 from macsgr_jax.data.corpus_file import save_corpus
 from tests.testing.corpora import TINY, compile_quickly
+from tests.testing.shared_folder import find_shared_folder
 
 SETTINGS = tuple(part for setting in (*TINY, "train.checkpoint=best") for part in ("--set", setting))
 
@@ -40,8 +40,7 @@ def small_corpus() -> Corpus:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, small_corpus: Corpus) -> Run:
     """Two seeds of the full network and of each modality alone, the same for all workers; not to be changed."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    folder = find_shared_folder(tmp_path_factory) / "trained"
     folder.mkdir(exist_ok=True)
     out, corpus_file = folder / "run", folder / "talks.npz"
     with FileLock(folder / "lock"):

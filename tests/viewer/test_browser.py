@@ -1,9 +1,6 @@
 """The page of predictions in a real browser: what it shows, how it answers, and what it never does."""
 
-# ruff: noqa: E402 (selenium is optional)
-
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,22 +10,14 @@ import pytest
 
 from macsgr_jax.cli.main import main
 
-pytest.importorskip("selenium", reason="pip install selenium shows the page to a browser")
-CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-if CHROMIUM is None or DRIVER is None:
-    pytest.skip("chromium or chromedriver is not installed", allow_module_level=True)
+from tests.testing.browser import open_browser  # isort: skip (skips this file where there is no browser)
 
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync"
-)
 WORDS = (
     "Is it on?",
     "It was.",
@@ -104,15 +93,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    browser.get("about:blank")  # Ends what Chromium's own first page loads.
-    yield browser
-    browser.quit()
+    with open_browser(tmp_path_factory.mktemp("browser"), "browser", "performance") as browser:
+        yield browser
 
 
 @pytest.fixture
