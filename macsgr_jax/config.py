@@ -92,6 +92,8 @@ class ModelConfig:
         attended_value: eq. 26 sums W_v g_j (neighbour), or (literal) W_v g_i, where attention cancels (self).
         residual: a path around the cross-attention, the graph convolutions and the refinement; literal: none.
         classifier_skip: the classifier also reads the fused nodes and the utterance encodings directly; literal: no.
+        modality_classifiers: a linear classifier of each modality alone, whose errors teach sigma which to trust
+            (`loss.gamma_uncertainty`; paper: none).
         uncertainty_weighting: False is the ablation "w/o UW": equal weights.
         cross_modal_interaction: False is the ablation "w/o CMI": a weighted sum instead of attention.
         syntactic_encoder: False is the ablation "w/o SyE".
@@ -123,6 +125,7 @@ class ModelConfig:
     attended_value: Literal["neighbour", "self"] = "neighbour"
     residual: bool = True
     classifier_skip: bool = True
+    modality_classifiers: bool = False
     uncertainty_weighting: bool = True
     cross_modal_interaction: bool = True
     syntactic_encoder: bool = True
@@ -166,6 +169,7 @@ class LossConfig:
         gamma_instance: gamma_1, weight of the instance-level alignment (paper: 0.4).
         gamma_prototype: gamma_2, weight of the prototype-level alignment (paper: 0.4).
         gamma_latent: gamma_3, weight of the latent space alignment (paper: 0.3).
+        gamma_uncertainty: weight of the supervision of sigma, beside lambda; of `model.modality_classifiers` alone.
         temperature_audio: tau of speech-speech pairs (paper: 0.1).
         temperature_text: tau of text-text pairs (paper: 0.3).
         temperature_other: tau of pairs within any other modality.
@@ -178,7 +182,8 @@ class LossConfig:
         sinkhorn_epsilon: entropic regularisation of the prototype codes.
         sinkhorn_iterations: iterations of Sinkhorn's algorithm.
         prototype_frozen_epochs: the prototypes stay as initialised this long.
-        class_balance: 0 weighs every utterance the same, 1 every emotion of the batch (paper: the former).
+        class_balance: 1 weighs every emotion of a batch the same, whatever its number of utterances, 0 every utterance
+            (paper: 0).
         instance_alignment: False is the ablation "w/o IA".
         prototype_alignment: False is the ablation "w/o PA".
         latent_alignment: False is the ablation "w/o LSA".
@@ -188,6 +193,7 @@ class LossConfig:
     gamma_instance: NonNegativeFloat = traced(0.4)
     gamma_prototype: NonNegativeFloat = traced(0.4)
     gamma_latent: NonNegativeFloat = traced(0.3)
+    gamma_uncertainty: NonNegativeFloat = traced(0.3)
     temperature_audio: PositiveFloat = traced(0.1)
     temperature_text: PositiveFloat = traced(0.3)
     temperature_other: PositiveFloat = traced(0.1)
@@ -200,7 +206,7 @@ class LossConfig:
     sinkhorn_epsilon: PositiveFloat = 0.05
     sinkhorn_iterations: Size = 3
     prototype_frozen_epochs: Slots = 1
-    class_balance: ClosedFraction = 0.0
+    class_balance: ClosedFraction = 0.5
     instance_alignment: bool = True
     prototype_alignment: bool = True
     latent_alignment: bool = True
@@ -223,6 +229,8 @@ class TrainConfig:
         weight_decay: lambda_d (paper: 0.001).
         weight_decay_mode: the decay is added to the gradient (coupled), or (literal) theta <- (1 - lambda_d) theta in
             each step (decoupled).
+        decay_distribution: whether the decay acts on the distribution encoder too. Where it does, it is larger than the
+            gradients of sigma, which ends as a constant (docs/lab_notes.md; paper: yes).
         clip_norm: gradients are scaled down to this global norm; 0 does not clip (paper: none). Rare large gradients
             would fill Adam's second moment: at 5, training collapses on some corpora (docs/lab_notes.md).
         modality_dropout: share of utterances that lose one modality in training, if they have more (paper: none).
@@ -241,6 +249,7 @@ class TrainConfig:
     warmup_epochs: NonNegativeFloat = 0.0
     weight_decay: NonNegativeFloat = traced(1e-4)
     weight_decay_mode: Literal["coupled", "decoupled"] = "coupled"
+    decay_distribution: bool = True
     clip_norm: NonNegativeFloat = 0.2
     modality_dropout: Fraction = 0.0
     feature_noise: NonNegativeFloat = 0.0

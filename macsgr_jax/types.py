@@ -91,6 +91,8 @@ class NetworkOutput(NamedTuple):
         nodes: f32[B, N, d_f], the fused features g before the refinement.
         syntactic: f32[B, N, d_f // 2], h^sy; zero where the syntactic encoder is ablated.
         semantic: f32[B, N, d_f - d_f // 2], h^se; zero where the semantic encoder is ablated.
+        modality_logits: f32[M, B, N, C], log-probabilities, unnormalised, by each modality's mean alone; None without
+            `model.modality_classifiers`.
     """
 
     logits: Array
@@ -100,3 +102,4 @@ class NetworkOutput(NamedTuple):
     nodes: Array
     syntactic: Array
     semantic: Array
+    modality_logits: Array | None = None

@@ -160,6 +160,22 @@ def classification(logits: Array, labels: Array, mask: Array, balance: float = 0
     return sum(w * x for w, x in zip(weights, losses, strict=True)) / sum(weights) if losses else 0.0
 
 
+def uncertainty_supervision(logits: Array, weights: Array, labels: Array, mask: Array) -> float:
+    """The mean error of the modalities alone, and the mean cross-entropy of omega with softmax(-error)."""
+    errors, differences = [], []
+    for u in range(mask.shape[1]):
+        own = {
+            m: log_sum_exp([float(x) for x in logits[m, u]]) - float(logits[m, u, int(labels[u])])
+            for m in range(len(mask))
+            if mask[m, u]
+        }
+        errors += own.values()
+        if len(own) > 1:
+            total = sum(math.exp(-error) for error in own.values())
+            differences.append(-sum(math.exp(-e) / total * math.log(weights[m, u]) for m, e in own.items()))
+    return sum(errors) / max(len(errors), 1) + sum(differences) / max(len(differences), 1)
+
+
 def fusion_weights(std: Array, available: Array, inverse: bool = False) -> Array:
     """Eqs. 14 and 15 for M modalities over those available: f64[M, ...]; inverse takes 1 / |sigma|."""
     weights = np.zeros(available.shape, np.float64)

@@ -166,7 +166,11 @@ def test_literal_takes_the_paper_s_value_or_printed_form_and_nothing_else_differ
     [
         (
             "iemocap",
-            {"data.features": ("text_minilm", "text_lsa", "audio_mfcc", "audio_prosody"), "train.epochs": 60},
+            {
+                "data.features": ("text_minilm", "text_lsa", "audio_mfcc", "audio_prosody"),
+                "loss.class_balance": 0.0,
+                "train.epochs": 60,
+            },
         ),
         (
             "meld",
@@ -179,7 +183,10 @@ def test_literal_takes_the_paper_s_value_or_printed_form_and_nothing_else_differ
                 "train.utterance_dropout": 0.2,
             },
         ),
-        ("mosi", {"train.epochs": 20, "train.weight_decay": 0.1, "model.input_dropout": 0.6}),
+        (
+            "mosi",
+            {"loss.class_balance": 0.0, "train.epochs": 20, "train.weight_decay": 0.1, "model.input_dropout": 0.6},
+        ),
     ],
 )
 def test_published_recipes_keep_their_settings(preset: str, differences: dict[str, Any]) -> None:

@@ -41,7 +41,8 @@ def change(name: str) -> Config:
 
 
 def test_the_traced_hyperparameters() -> None:
-    losses = {"lambda_alignment", "gamma_instance", "gamma_prototype", "gamma_latent", "offset_intra", "offset_cross"}
+    losses = {"lambda_alignment", "gamma_instance", "gamma_prototype", "gamma_latent", "gamma_uncertainty"}
+    losses |= {"offset_intra", "offset_cross"}
     losses |= {f"temperature_{kind}" for kind in ("audio", "text", "other", "cross", "prototype")}
     assert {f"loss.{name}" for name in losses} | {"train.learning_rate", "train.weight_decay"} == TRACED
 

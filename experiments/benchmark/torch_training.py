@@ -74,6 +74,12 @@ def latent_alignment(output: PeerOutput, available: Tensor) -> Tensor:
     return 0.5 * torch.cat(distances).mean()
 
 
+def classification(logits: Tensor, labels: Tensor, balance: float) -> Tensor:
+    """Computes the mean cross-entropy, each utterance weighed by count^-balance of its label, eq. 30."""
+    counts = torch.bincount(labels, minlength=logits.shape[-1]).clamp(min=1)
+    return functional.cross_entropy(logits, labels, weight=counts.to(logits.dtype) ** -balance)
+
+
 def total_loss(
     output: PeerOutput, batch: PeerBatch, prototypes: Tensor, temperatures: Tensor, config: LossConfig
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -81,7 +87,7 @@ def total_loss(
     embeddings = [one[seen] for one, seen in zip(output.embeddings, batch.available, strict=True)]
     labels = [batch.labels[seen] for seen in batch.available]
     terms = {
-        "classification": functional.cross_entropy(output.logits[batch.mask], batch.labels[batch.mask]),
+        "classification": classification(output.logits[batch.mask], batch.labels[batch.mask], config.class_balance),
         "instance": instance_alignment(embeddings, labels, temperatures),
         "prototype": prototype_alignment(output, batch.available, prototypes, config),
         "latent": latent_alignment(output, batch.available),
@@ -210,7 +216,7 @@ class PeerTraining:
 
 
 # Settings that the peer does not implement.
-NOT_IMPLEMENTED = ("loss.class_balance", "train.modality_dropout", "train.utterance_dropout")
+NOT_IMPLEMENTED = ("train.modality_dropout", "train.feature_noise", "train.utterance_dropout")
 
 
 def refuse_other_settings(config: Config) -> None:

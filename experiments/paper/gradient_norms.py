@@ -71,6 +71,8 @@ def measure_gradients(prepared: PreparedCorpus, config: Config, seed: int) -> Gr
 def list_weights(config: Config) -> dict[str, Any]:
     """Returns the weight in eq. 31 of each loss term that is switched on."""
     disabled = [name for name in ALIGNMENTS if not getattr(config.loss, f"{name}_alignment")]
+    if not config.model.modality_classifiers:
+        disabled.append("uncertainty")
     return {name: weight for name, weight in weigh_terms(config.loss).items() if name not in disabled}
 
 

@@ -33,7 +33,7 @@ class TrainingOptions:
         corpus: "synthetic" (generated; its best possible score is known), or an .npz file of `macsgr import`.
         features: Feature sets to join, separated by commas, such as text_minilm,audio_mfcc. All by default.
         preset: Recipe to start from: iemocap, meld, mosei and mosi are those of the corpora, literal is the paper as
-            printed, causal sees no future utterance. Or a JSON file with a configuration.
+            printed, causal sees no future utterance, robust stands noise. Or a JSON file with a configuration.
         set: Replace one setting of the preset; may be repeated. The settings are listed below.
         epochs: Passes over the training split; short for --set train.epochs=N.
         resume: Resume the interrupted run in the same folder; begin where there is none.

@@ -5,6 +5,7 @@ from macsgr_jax.losses.instance import dense_instance_alignment, instance_alignm
 from macsgr_jax.losses.latent import latent_alignment
 from macsgr_jax.losses.objective import TERMS, total_loss
 from macsgr_jax.losses.prototype import prototype_alignment, sinkhorn_codes
+from macsgr_jax.losses.uncertainty import uncertainty_supervision
 
 __all__ = [
     "TERMS",
@@ -15,4 +16,5 @@ __all__ = [
     "prototype_alignment",
     "sinkhorn_codes",
     "total_loss",
+    "uncertainty_supervision",
 ]

@@ -11,6 +11,7 @@ from macsgr_jax.losses.classification import classification
 from macsgr_jax.losses.instance import instance_alignment
 from macsgr_jax.losses.latent import latent_alignment
 from macsgr_jax.losses.prototype import prototype_alignment
+from macsgr_jax.losses.uncertainty import uncertainty_supervision
 from macsgr_jax.types import Batch, NetworkOutput
 
 
@@ -73,7 +74,7 @@ ALIGNMENTS: dict[str, Callable[[AlignmentInputs], Array]] = {
     "prototype": _prototype,
     "latent": _latent,
 }
-TERMS = ("classification", *ALIGNMENTS, "total")
+TERMS = ("classification", *ALIGNMENTS, "uncertainty", "total")
 
 
 def weigh_terms(config: LossConfig) -> dict[str, Array | float]:
@@ -86,7 +87,7 @@ def weigh_terms(config: LossConfig) -> dict[str, Array | float]:
         Name of `TERMS`, but for the total -> its weight.
     """
     alignments = {name: config.lambda_alignment * getattr(config, f"gamma_{name}") for name in ALIGNMENTS}
-    return {"classification": 1.0, **alignments}
+    return {"classification": 1.0, **alignments, "uncertainty": config.gamma_uncertainty}
 
 
 def pair_matrices(config: LossConfig, modalities: Sequence[str]) -> tuple[Array, Array]:
@@ -110,6 +111,8 @@ def total_loss(
     output: NetworkOutput, batch: Batch, prototypes: Array, config: Config
 ) -> tuple[Array, dict[str, Array]]:
     """Computes L_cl + lambda (gamma_1 L_IA + gamma_2 L_PA + gamma_3 L_LSA), eqs. 13 and 31.
+
+    Differs from the paper where the network has `modality_classifiers`: then the supervision of sigma is added.
 
     The paper's U_i all have a label. An utterance without one is context: it is in none of the terms, not even in
     those that need no label, so that hiding a label takes the utterance out of the objective and nothing else.
@@ -147,5 +150,11 @@ def total_loss(
         enabled = getattr(config.loss, f"{name}_alignment")
         terms[name] = compute(inputs) if enabled else jnp.zeros((), jnp.float32)
         alignment = alignment + getattr(config.loss, f"gamma_{name}") * terms[name]  # Eq. 13.
-    terms["total"] = terms["classification"] + config.loss.lambda_alignment * alignment  # Eq. 31.
+    total = terms["classification"] + config.loss.lambda_alignment * alignment  # Eq. 31.
+    terms["uncertainty"] = jnp.zeros((), jnp.float32)
+    if output.modality_logits is not None:
+        alone, weights = output.modality_logits.reshape(shape), output.weights.reshape(shape[:2])
+        terms["uncertainty"] = uncertainty_supervision(alone, weights, inputs.labels, inputs.available)
+        total = total + config.loss.gamma_uncertainty * terms["uncertainty"]
+    terms["total"] = total
     return terms["total"], terms

@@ -56,6 +56,7 @@ class Network(nn.Module):
         semantic: the attention over the dialogue; None is the ablation "w/o SeE".
         classifier_hidden: the hidden layer of the classifier.
         classifier_out: the last layer of the classifier, with one feature per emotion.
+        modality_classifiers: one linear layer per modality, from mu to the emotions; None without.
         num_prototypes: K.
         window_past: Theta_p, how far edges reach into the past.
         window_future: Theta_f, how far edges reach into the future.
@@ -79,6 +80,7 @@ class Network(nn.Module):
     semantic: SemanticEncoder | None
     classifier_hidden: nn.Module
     classifier_out: nn.Dense
+    modality_classifiers: nn.Module | None
     num_prototypes: int
     window_past: int
     window_future: int
@@ -179,7 +181,8 @@ class Network(nn.Module):
             refined = jnp.concatenate([refined, nodes, *weighted], axis=-1)
         refined = self.drop(refined, deterministic=not train)
         logits = self.classifier_out(self.drop(nn.relu(self.classifier_hidden(refined)), deterministic=not train))
-        return NetworkOutput(logits, encoded.embeddings, encoded.latents, weights, nodes, syntactic, semantic)
+        alone = None if self.modality_classifiers is None else self.modality_classifiers(encoded.latents.mean)
+        return NetworkOutput(logits, encoded.embeddings, encoded.latents, weights, nodes, syntactic, semantic, alone)
 
     def _stack_available(self, batch: Batch) -> Array:
         return jnp.stack([batch.available[name] for name in sorted(batch.features)])
@@ -279,6 +282,9 @@ def build_network(config: ModelConfig, num_classes: int) -> Network:
         else None,
         classifier_hidden=nn.Dense(features=config.fused_size, dot_general=product),
         classifier_out=nn.Dense(features=num_classes, dot_general=product),
+        modality_classifiers=DensePerModality(features=num_classes, dot_general=product)
+        if config.modality_classifiers
+        else None,
         num_prototypes=config.num_prototypes,
         window_past=config.window_past,
         window_future=config.reach_future,

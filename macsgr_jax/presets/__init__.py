@@ -8,15 +8,17 @@ from macsgr_jax.presets.literal import LITERAL
 from macsgr_jax.presets.meld import MELD
 from macsgr_jax.presets.mosei import MOSEI
 from macsgr_jax.presets.mosi import MOSI
+from macsgr_jax.presets.robust import ROBUST
 
 PRESETS: dict[str, Config] = {
     "default": DEFAULT,
     "literal": LITERAL,
     "causal": CAUSAL,
+    "robust": ROBUST,
     "iemocap": IEMOCAP,
     "meld": MELD,
     "mosei": MOSEI,
     "mosi": MOSI,
 }
 
-__all__ = ["CAUSAL", "DEFAULT", "IEMOCAP", "LITERAL", "MELD", "MOSEI", "MOSI", "PRESETS"]
+__all__ = ["CAUSAL", "DEFAULT", "IEMOCAP", "LITERAL", "MELD", "MOSEI", "MOSI", "PRESETS", "ROBUST"]

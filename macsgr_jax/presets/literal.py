@@ -13,7 +13,7 @@ LITERAL = Config(
         residual=False,
         classifier_skip=False,
     ),
-    loss=LossConfig(offset_form="printed"),
+    loss=LossConfig(offset_form="printed", class_balance=0.0),
     train=TrainConfig(
         epochs=150,
         learning_rate=1e-4,

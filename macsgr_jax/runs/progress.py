@@ -74,7 +74,8 @@ def describe_duration(seconds: float) -> str:
 
 def _describe(report: EpochReport) -> str:
     """Returns loss terms and validation WAF1, averaged over the runs."""
-    terms = " ".join(f"{name} {np.mean(report.terms[name]):.3f}" for name in TERMS)
+    means = {name: np.mean(report.terms[name]) for name in TERMS}
+    terms = " ".join(f"{name} {mean:.3f}" for name, mean in means.items() if mean or name != "uncertainty")
     waf1 = 100 * report.validation["waf1"]
     spread = "" if len(waf1) == 1 else f" ({waf1.min():.1f} to {waf1.max():.1f})"
     return f"{terms} | validation WAF1 {waf1.mean():.1f}{spread}"

@@ -74,8 +74,12 @@ def make_optimizer(config: TrainConfig, steps_per_epoch: int) -> optax.GradientT
     def rate(step: Array) -> Array:
         return -learning_rate_at(step, steps_per_epoch, config)
 
+    def decays(path: tuple[Any, ...], leaf: Array) -> bool:
+        # Adam brings every sum of gradient and decay to the same size: where gradients are small, decay alone acts.
+        return leaf.ndim > 1 and (config.decay_distribution or path[0].key != "distribution")
+
     def matrices(params: Any) -> Any:
-        return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+        return jax.tree_util.tree_map_with_path(decays, params)
 
     coupled = optax.add_decayed_weights(config.weight_decay, mask=matrices)
     # As printed, (1 - lambda_d) theta - r delta: the decay is not scaled by the learning rate.

@@ -15,7 +15,13 @@ from tests import reference
 from tests.testing.random_output import CLASSES, MODALITIES, ROWS, SLOTS, draw_output
 
 LOSS = LossConfig(
-    lambda_alignment=0.7, gamma_instance=0.3, gamma_prototype=0.5, gamma_latent=0.2, offset_intra=0.1, offset_cross=-0.1
+    lambda_alignment=0.7,
+    gamma_instance=0.3,
+    gamma_prototype=0.5,
+    gamma_latent=0.2,
+    gamma_uncertainty=0.4,
+    offset_intra=0.1,
+    offset_cross=-0.1,
 )
 
 evaluate_total = jax.jit(total_loss)
@@ -68,6 +74,12 @@ def reference_terms(
             embeddings, prototypes, mask, loss.temperature_prototype, codes, "entries"
         ),
         "latent": reference.latent_alignment(mean, std, mask, "entries"),
+        "uncertainty": reference.uncertainty_supervision(
+            np.asarray(output.modality_logits).reshape(2, ROWS * SLOTS, -1),
+            np.asarray(output.weights).reshape(2, -1),
+            labels,
+            mask,
+        ),
     }
 
 
@@ -90,7 +102,8 @@ def test_total_equals_its_terms_by_loops(loss: LossConfig) -> None:
         np.testing.assert_allclose(terms[name], value, rtol=1e-5, err_msg=name)
         assert value > 0.05
     alignment = 0.3 * expected["instance"] + 0.5 * expected["prototype"] + 0.2 * expected["latent"]
-    np.testing.assert_allclose(total, expected["classification"] + 0.7 * alignment, rtol=1e-5)
+    supervised = expected["classification"] + 0.4 * expected["uncertainty"]
+    np.testing.assert_allclose(total, supervised + 0.7 * alignment, rtol=1e-5)
     assert total == terms["total"]
 
 
@@ -109,9 +122,22 @@ def test_an_ablated_term_is_zero_and_counts_as_with_gamma_zero(name: str) -> Non
         np.testing.assert_allclose(terms[other], full_terms[other], rtol=1e-6)
 
 
+def test_without_modality_classifiers_nothing_supervises_sigma() -> None:
+    output, batch, prototypes = draw_output()
+    full, terms = evaluate_total(output, batch, prototypes, Config(loss=LOSS))
+    total, without = evaluate_total(output._replace(modality_logits=None), batch, prototypes, Config(loss=LOSS))
+    assert without["uncertainty"] == 0
+    np.testing.assert_allclose(full - total, 0.4 * terms["uncertainty"], rtol=1e-4)
+
+
 def test_one_modality_leaves_instance_alignment_alone() -> None:
     output, batch, prototypes = draw_output()
-    alone = output._replace(embeddings=output.embeddings[1:], latents=Gaussian(*(x[1:] for x in output.latents)))
+    alone = output._replace(
+        embeddings=output.embeddings[1:],
+        latents=Gaussian(*(x[1:] for x in output.latents)),
+        weights=output.weights[1:],
+        modality_logits=output.modality_logits[1:],
+    )
     batch = batch._replace(available={"text": batch.available["text"]})
     _, terms = evaluate_total(alone, batch, prototypes, Config(loss=LOSS))
     assert terms["prototype"] == terms["latent"] == 0
@@ -179,7 +205,7 @@ def test_unlabelled_utterances_are_in_no_term_by_loops(
     def reference_total(*parts: Any) -> float:
         by_loops = reference_terms(replace(*parts), batch, prototypes, loss, codes)
         alignment = 0.3 * by_loops["instance"] + 0.5 * by_loops["prototype"] + 0.2 * by_loops["latent"]
-        return by_loops["classification"] + 0.7 * alignment
+        return by_loops["classification"] + 0.4 * by_loops["uncertainty"] + 0.7 * alignment
 
     expected = reference_terms(output, batch, prototypes, loss)
     for name, value in expected.items():

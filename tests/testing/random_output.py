@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from macsgr_jax.models.fusion import fusion_weights
 from macsgr_jax.types import Batch, Gaussian, NetworkOutput
 
 ROWS, SLOTS, CLASSES, K = 2, 4, 3, 5
@@ -17,14 +18,16 @@ def draw_output(seed: int = 0) -> tuple[NetworkOutput, Batch, np.ndarray]:
     mask = np.array([[1, 1, 1, 1], [1, 1, 1, 0]], bool)
     available = mask & (random.random(places) < 0.8)
     nothing = np.zeros((ROWS, SLOTS, 1), np.float32)
+    std = random.uniform(0.1, 1, mean.shape).astype(np.float32)
     output = NetworkOutput(
         logits=random.normal(size=(ROWS, SLOTS, CLASSES)).astype(np.float32),
         embeddings=np.where(available[..., None], embeddings, 0),
-        latents=Gaussian(mean, random.uniform(0.1, 1, mean.shape).astype(np.float32)),
-        weights=np.zeros(places, np.float32),
+        latents=Gaussian(mean, std),
+        weights=np.asarray(fusion_weights(std, available)),
         nodes=nothing,
         syntactic=nothing,
         semantic=nothing,
+        modality_logits=random.normal(size=(*places, CLASSES)).astype(np.float32),
     )
     batch = Batch(
         # Not in alphabetical order, which is the network's.

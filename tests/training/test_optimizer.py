@@ -137,3 +137,15 @@ def test_the_ways_to_decay_and_to_clip_differ() -> None:
     for place, kernel in enumerate(kernels):
         for other in kernels[:place]:
             assert np.max(np.abs(kernel - other)) > 1e-4
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_the_distribution_encoder_can_be_spared_the_decay(everywhere: bool) -> None:
+    config = TrainConfig(epochs=1, weight_decay=0.05, decay_distribution=everywhere)
+    params = {name: {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)} for name in ("distribution", "fusion")}
+    optimizer = make_optimizer(config, STEPS_PER_EPOCH)
+    updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
+    moved = {name: bool(jnp.any(of_module["kernel"] != 0)) for name, of_module in updates.items()}
+    assert moved == {"distribution": everywhere, "fusion": True}
+    for of_module in updates.values():
+        np.testing.assert_array_equal(of_module["bias"], 0)
