@@ -93,7 +93,7 @@ def test_unlabelled_utterances_are_context(setup: Setup) -> None:
     known, found = (setup.evaluate(gather(table, PACKED)) for table in (setup.table, unlabelled))
     jax.tree.map(np.testing.assert_array_equal, known[0], found[0])
     logits, labels = scatter(found[0].logits, PACKED), setup.table.labels
-    expected = reference.classification(logits, labels, ~hidden)
+    expected = reference.classification(logits, labels, ~hidden, Config().loss.class_balance)
     np.testing.assert_allclose(found[1]["classification"], expected, rtol=1e-5)
     assert_gradients_reach_everything(found[2], setup.modalities)
     changed = {name: np.where((PACKED == 2)[..., None], values + 1, values) for name, values in batch.features.items()}

@@ -111,6 +111,7 @@ def list_variants() -> list[Any]:
         kind = hints[field.name]
         values = (True, False) if kind is bool else typing.get_args(kind) if "Literal" in str(kind) else ()
         variants += [(field.name, value) for value in values if value != field.default]
+    variants.remove(("modality_classifiers", True))  # They stand beside the network; see the test below.
     return [pytest.param(name, value, id=f"{name}={value}") for name, value in variants]
 
 
@@ -130,6 +131,20 @@ def test_every_ambiguity_and_ablation_changes_the_logits(
         np.testing.assert_array_equal(output.syntactic, 0.0)
     if name == "semantic_encoder":
         np.testing.assert_array_equal(output.semantic, 0.0)
+
+
+def test_modality_classifiers_stand_beside_the_network(variant: Callable[..., Setup], setup_of_two: Setup) -> None:
+    """Each reads the mean of its modality alone, and the logits of the network stay."""
+    changed = variant(modality_classifiers=True)
+    batch = gather(changed.table, PACKED)
+    output, terms, gradients = changed.evaluate(batch)
+    assert_finite((output, terms, gradients))
+    base, without, _ = setup_of_two.evaluate(batch)
+    np.testing.assert_allclose(output.logits, base.logits, atol=1e-6)
+    assert without["uncertainty"] == 0 < terms["uncertainty"]
+    kernel, bias = (changed.params["modality_classifiers"][name] for name in ("kernel", "bias"))
+    expected = np.einsum("mbnd,mdc->mbnc", output.latents.mean, kernel) + bias[:, None, None]
+    np.testing.assert_allclose(output.modality_logits, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_literal_preset_trains(variant: Callable[..., Setup]) -> None:
