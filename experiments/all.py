@@ -41,6 +41,7 @@ STEPS = (
     Step(("protocol", "--part", "sessions"), 100),
     Step(("robustness", "--part", "scenes"), 1),
     Step(("robustness", "--part", "noise"), 5),
+    Step(("robustness", "--part", "trust"), 15),
     Step(("robustness", "--part", "missing"), 25),
     Step(("robustness", "--part", "calibration"), 5),
     Step(("robustness", "--part", "unlabelled"), 90),

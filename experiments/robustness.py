@@ -22,6 +22,8 @@ from experiments.paper.study import NetworkCache, StudyOptions, TrainedNetwork
 from experiments.paper.variants import CORPORA, FULL
 from macsgr_jax.cli.common import run_script
 from macsgr_jax.data.corpus import UNLABELLED, keep_utterances
+from macsgr_jax.overrides import setting_names
+from macsgr_jax.presets import DEFAULT, ROBUST
 from macsgr_jax.significance import score_seeds
 from macsgr_jax.training.step import predict
 from macsgr_jax.types import Utterances
@@ -39,13 +41,13 @@ class Robustness(StudyOptions):
     """Test the network under changed conditions: train the networks that are missing, test, write a table and a figure.
 
     Attributes:
-        part: noise: noise on one modality. missing: utterances without a modality. scenes: scripted and improvised
-            dialogues of IEMOCAP. calibration: are confident predictions right more often? unlabelled: training
-            utterances without a label. corpora: the default preset on corpora of every kind. gradients: which
-            gradients are large.
+        part: noise: noise on one modality. trust: the same for networks of the preset robust. missing: utterances
+            without a modality. scenes: scripted and improvised dialogues of IEMOCAP. calibration: are confident
+            predictions right more often? unlabelled: training utterances without a label. corpora: the default preset
+            on corpora of every kind. gradients: which gradients are large.
     """
 
-    part: Literal["noise", "missing", "scenes", "calibration", "unlabelled", "corpora", "gradients"]
+    part: Literal["noise", "trust", "missing", "scenes", "calibration", "unlabelled", "corpora", "gradients"]
 
 
 def main(command: Robustness) -> None:
@@ -95,7 +97,27 @@ def split_scenes(cache: NetworkCache, corpus: str) -> dict[str, Any]:
 
 def add_noise(cache: NetworkCache, corpus: str) -> dict[str, Any]:
     """Adds noise to one modality of the test split: WAF1, and the fusion weight of this modality."""
-    trained = cache.train(corpus, FULL)
+    return measure_noise(cache.train(corpus, FULL))
+
+
+def teach_trust(cache: NetworkCache, corpus: str) -> dict[str, Any]:
+    """The same for the network of the preset robust, on the features and epochs of the corpus's own preset."""
+    return measure_noise(cache.train(corpus, "robust", robust_settings()))
+
+
+def robust_settings() -> tuple[str, ...]:
+    """Returns the settings in which the preset robust differs from the published one, whatever the corpus."""
+    own = setting_names(ROBUST)
+    changed = [
+        f"{name}={value}"
+        for (name, _, value), (*_, default) in zip(own, setting_names(DEFAULT), strict=True)
+        if value != default
+    ]
+    return (*changed, f"model.max_std={ROBUST.model.max_std}", f"train.clip_norm={ROBUST.train.clip_norm}")
+
+
+def measure_noise(trained: TrainedNetwork) -> dict[str, Any]:
+    """Adds noise to one modality of the test split, and takes it away: WAF1, and the fusion weight of this modality."""
     modalities = sorted(trained.network["features"])
 
     def change_features(modality: str, size: float) -> Change:
@@ -107,7 +129,10 @@ def add_noise(cache: NetworkCache, corpus: str) -> dict[str, Any]:
         return change
 
     scores = {
-        modality: [score_changed(trained, change_features(modality, size), index) for size in NOISE]
+        modality: [
+            *(score_changed(trained, change_features(modality, size), index) for size in NOISE),
+            score_changed(trained, remove_modality(modality), index),
+        ]
         for index, modality in enumerate(modalities)
     }
     numbers = {
@@ -119,7 +144,7 @@ def add_noise(cache: NetworkCache, corpus: str) -> dict[str, Any]:
         for modality, of_modality in numbers.items()
         for name, values in of_modality.items()
     ]
-    head = ["noise on", *(f"{size:g} deviations" for size in NOISE)]
+    head = ["noise on", *(f"{size:g} deviations" for size in NOISE), "taken away"]
     return {"head": head, "rows": rows, "noise": list(NOISE), "modalities": numbers}
 
 
@@ -130,13 +155,6 @@ def remove_modalities(cache: NetworkCache, corpus: str) -> dict[str, Any]:
         f"full, {MODALITY_DROPOUT}": cache.train(corpus, "modality dropout", (MODALITY_DROPOUT,)),
     }
     modalities = sorted(networks["full"].network["features"])
-
-    def remove(modality: str) -> Change:
-        def change(utterances: Utterances) -> Utterances:
-            nothing = jnp.zeros_like(utterances.available[modality])
-            return utterances._replace(available=utterances.available | {modality: nothing})
-
-        return change
 
     def remove_some(utterances: Utterances) -> Utterances:
         random = np.random.default_rng(0)
@@ -149,7 +167,7 @@ def remove_modalities(cache: NetworkCache, corpus: str) -> dict[str, Any]:
 
     conditions: dict[str, Change] = {
         "everything": lambda utterances: utterances,
-        **{f"without {name}": remove(name) for name in modalities},
+        **{f"without {name}": remove_modality(name) for name in modalities},
         f"{100 * MISSING_FRACTION:.0f} % lack one": remove_some,
     }
     numbers = {
@@ -158,6 +176,16 @@ def remove_modalities(cache: NetworkCache, corpus: str) -> dict[str, Any]:
     }
     rows = [[name, *map(format_percent, of_network.values())] for name, of_network in numbers.items()]
     return {"head": ["WAF1", *conditions], "rows": rows, "networks": numbers}
+
+
+def remove_modality(modality: str) -> Change:
+    """Returns a change that takes a modality away from every utterance."""
+
+    def change(utterances: Utterances) -> Utterances:
+        nothing = jnp.zeros_like(utterances.available[modality])
+        return utterances._replace(available=utterances.available | {modality: nothing})
+
+    return change
 
 
 def score_changed(trained: TrainedNetwork, change: Change, modality: int = 0) -> dict[str, list[float]]:
@@ -205,6 +233,14 @@ PARTS = {
         title="Do the fusion weights follow the modality that noise is added to?",
         corpora=CORPORA,
         compute=add_noise,
+        plot=draw_noise,
+        kind="protocol",
+    ),
+    "trust": Figure(
+        name="robustness_trust",
+        title="The same for the preset robust, which is trained with noise and taught which modality errs",
+        corpora=("iemocap", "meld"),
+        compute=teach_trust,
         plot=draw_noise,
         kind="protocol",
     ),

@@ -117,7 +117,7 @@ def draw_noise(artifact: dict[str, Any], path: Path) -> None:
     for column, (corpus, part) in zip(grid.T, parts.items(), strict=True):
         for axes, score in zip(column, ("waf1", "weight"), strict=True):
             for index, (modality, scores) in enumerate(part["modalities"].items()):
-                means, deviations = _spread(scores[score])
+                means, deviations = _spread(scores[score][: len(part["noise"])])  # The last one is without it.
                 axes.errorbar(
                     part["noise"], means, deviations, color=COLOURS[index], marker=MARKERS[index], label=modality
                 )

@@ -35,7 +35,7 @@ from experiments.paper.study import TrainedNetwork, name_folder
 from experiments.paper.variants import ABLATIONS, FULL, list_alignments
 from experiments.protocol import Protocol
 from experiments.protocol import main as protocol
-from experiments.robustness import Robustness
+from experiments.robustness import Robustness, robust_settings
 from experiments.robustness import main as robustness
 from experiments.tables import TABLES, Tables
 from experiments.tables import main as tables
@@ -310,7 +310,21 @@ def test_noise(run_study: RunStudy, full: TrainedNetwork) -> None:
         weight = np.mean([float(row[f"weight_{modality}"]) for row in rows])
         assert scores["waf1"][0] == [pytest.approx(full.scores("waf1")[0])]
         assert scores["weight"][0] == [pytest.approx(weight, abs=1e-5)]
-        assert scores["weight"][-1] != scores["weight"][0]
+        assert scores["weight"][-2] != scores["weight"][0] > scores["weight"][-1] == [0.0]
+
+
+def test_the_preset_robust_on_the_recipe_of_a_corpus() -> None:
+    """The features and epochs stay; all that makes the preset robust, and what it needs, is taken."""
+    changed, published = override(PRESETS["meld"], robust_settings()), PRESETS["meld"]
+    robust = PRESETS["robust"]
+    assert changed.model == robust.model
+    for name in ("decay_distribution", "modality_dropout", "feature_noise", "clip_norm"):
+        assert getattr(changed.train, name) == getattr(robust.train, name) != getattr(published.train, name)
+    assert (changed.data, changed.loss, changed.train.epochs) == (
+        published.data,
+        published.loss,
+        published.train.epochs,
+    )
 
 
 def test_missing_modalities(run_study: RunStudy, full: TrainedNetwork) -> None:
