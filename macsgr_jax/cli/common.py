@@ -7,10 +7,8 @@ import contextlib
 import dataclasses
 import difflib
 import errno
-import importlib.metadata
 import io
 import os
-import platform
 import re
 import sys
 import traceback
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import tyro
 
+from macsgr_jax.cli.compiled_programs import use_compilation_cache
 from macsgr_jax.cli.screen import INTERRUPTED, end_output, leave
 from macsgr_jax.config import Config
 from macsgr_jax.errors import InputError, quote, show_message
@@ -179,32 +178,6 @@ def describe_what_helps(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "make room; what was finished is kept, and a training is resumed with --resume"
     return "check that it is there and may be used"
-
-
-def use_compilation_cache() -> None:
-    """Has JAX keep compiled programs in the user's cache folder, for the next start of the same command.
-
-    There is one folder per version of jaxlib and machine, since programs for the CPU of one do not run on every other;
-    JAX_COMPILATION_CACHE_DIR names another folder, and JAX_ENABLE_COMPILATION_CACHE=false keeps nothing.
-    """
-    import platformdirs
-
-    version = importlib.metadata.version("jaxlib")
-    folder = str(Path(platformdirs.user_cache_dir("macsgr_jax")) / f"jaxlib-{version}" / platform.node())
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = f"{quote(folder)}: {describe_os_error(error)}"
-            print(f"note: compiled programs are not kept for the next time ({reason})", file=sys.stderr)
-            return
-    if "jax" not in sys.modules:  # It reads the variable when it is imported.
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)
-        return
-    import jax
-
-    if not getattr(jax.config, "jax_compilation_cache_dir", None):
-        jax.config.update("jax_compilation_cache_dir", folder)
 
 
 def make_console(quiet: bool = False) -> "Console":

@@ -22,7 +22,7 @@ from macsgr_jax.data import extractor
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.data.standardize import Standardizer
 from macsgr_jax.errors import InputError
-from macsgr_jax.files import exists, is_folder, open_file, read_json, read_npz, write_json, write_npz
+from macsgr_jax.files import exists, is_folder, open_file, read_json, read_npz, write_json, write_npz, write_text
 
 # Orbax takes a second of processor time to import, which only those wait for who read or write its checkpoints.
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Params = dict[str, Any]
 
 CHECKSUMS = "checksums.json"  # In the folder of one run's weights: each of its files -> sha256.
+COMMITTED = "commit_success.txt"  # Orbax looks for the file alone, and writes the absolute path of the folder into it.
 
 
 def _validation_waf1(metrics: dict[str, float]) -> float:
@@ -87,9 +88,11 @@ class RunCheckpoints(_Checkpoints):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Wait for the writes under way, and write the checksums of what was written."""
+        """Wait for the writes under way, and write the checksums of what was written, which holds no path."""
         super().__exit__(kind, error, traceback)
         if kind is None:
+            for path in self._folder.rglob(COMMITTED):
+                write_text(path, "whole\n")
             write_json(self._folder / CHECKSUMS, _compute_checksums(self._folder))
 
     def save(self, epoch: int, params: Params, validation_waf1: float) -> None:
