@@ -6,7 +6,6 @@ Imports nothing of JAX, so that --help is quick.
 import contextlib
 import dataclasses
 import difflib
-import errno
 import io
 import os
 import re
@@ -21,8 +20,17 @@ import tyro
 from macsgr_jax.cli.compiled_programs import use_compilation_cache
 from macsgr_jax.cli.screen import INTERRUPTED, end_output, leave
 from macsgr_jax.config import Config
-from macsgr_jax.errors import InputError, quote, show_message
-from macsgr_jax.files import describe_os_error, exists, is_file, is_folder, read_json, remove_abandoned
+from macsgr_jax.errors import FullDiskError, InputError, quote, show_message
+from macsgr_jax.files import (
+    MAKE_ROOM,
+    describe_os_error,
+    exists,
+    is_file,
+    is_folder,
+    is_full,
+    read_json,
+    remove_abandoned,
+)
 from macsgr_jax.overrides import from_json, override, setting_names
 from macsgr_jax.presets import PRESETS
 from macsgr_jax.runs.interruption import Interrupted, StoppedAtOnce
@@ -117,6 +125,8 @@ def _run(main: Callable[[Command], None], command: Command) -> int:
     use_compilation_cache()
     try:
         main(command)
+    except FullDiskError as error:
+        return leave(f"error: {error}", BAD_INPUT)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -175,9 +185,7 @@ def use_single_precision() -> None:
 
 def describe_what_helps(error: OSError) -> str:
     """Returns what to do about a failure of the system."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "make room; what was finished is kept, and a training is resumed with --resume"
-    return "check that it is there and may be used"
+    return MAKE_ROOM if is_full(error) else "check that it is there and may be used"
 
 
 def make_console(quiet: bool = False) -> "Console":

@@ -7,9 +7,13 @@ FOLDER/seed_0/            orbax checkpoints, one per kept epoch, and checksums.j
 FOLDER/recovery_0/        orbax checkpoints of everything that changes in the first runs that train together
 """
 
+import errno
 import hashlib
+import logging
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -21,8 +25,19 @@ import numpy as np
 from macsgr_jax.data import extractor
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.data.standardize import Standardizer
-from macsgr_jax.errors import InputError
-from macsgr_jax.files import exists, is_folder, open_file, read_json, read_npz, write_json, write_npz, write_text
+from macsgr_jax.errors import FullDiskError, InputError
+from macsgr_jax.files import (
+    MAKE_ROOM,
+    exists,
+    is_folder,
+    is_full,
+    open_file,
+    read_json,
+    read_npz,
+    write_json,
+    write_npz,
+    write_text,
+)
 
 # Orbax takes a second of processor time to import, which only those wait for who read or write its checkpoints.
 if TYPE_CHECKING:
@@ -31,7 +46,31 @@ if TYPE_CHECKING:
 Params = dict[str, Any]
 
 CHECKSUMS = "checksums.json"  # In the folder of one run's weights: each of its files -> sha256.
+NO_ROOM = os.strerror(errno.ENOSPC)
 COMMITTED = "commit_success.txt"  # Orbax looks for the file alone, and writes the absolute path of the folder into it.
+
+
+def _is_no_echo(record: logging.LogRecord) -> bool:
+    """Returns False for an error that orbax logs at length, with a traceback, in a thread, and raises as well."""
+    return record.levelno < logging.ERROR or "orbax" not in record.pathname
+
+
+logging.getLogger("absl").addFilter(_is_no_echo)
+
+
+@contextmanager
+def _tell_of_full_disk(folder: Path) -> Iterator[None]:
+    """Tells in one sentence that the disk is full; TensorStore raises a ValueError of many lines over that.
+
+    Raises:
+        FullDiskError: it is.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if not (isinstance(error, OSError) and is_full(error)) and NO_ROOM not in str(error):
+            raise
+        raise FullDiskError(f"{folder} cannot be written ({NO_ROOM}): {MAKE_ROOM}") from None
 
 
 def _validation_waf1(metrics: dict[str, float]) -> float:
@@ -63,6 +102,7 @@ def _open_manager(folder: Path) -> "ocp.CheckpointManager":
 class _Checkpoints:
     """A context manager that waits for the writes of an orbax manager on leaving."""
 
+    _folder: Path
     _manager: "ocp.CheckpointManager"
 
     def __enter__(self) -> Self:
@@ -73,7 +113,8 @@ class _Checkpoints:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Wait for the writes under way."""
-        self._manager.close()
+        with _tell_of_full_disk(self._folder):
+            self._manager.close()
 
 
 class RunCheckpoints(_Checkpoints):
@@ -106,7 +147,8 @@ class RunCheckpoints(_Checkpoints):
         import orbax.checkpoint as ocp
 
         copied = jax.tree.map(np.array, params)
-        self._manager.save(epoch, args=ocp.args.StandardSave(copied), metrics={"waf1": validation_waf1})
+        with _tell_of_full_disk(self._folder):
+            self._manager.save(epoch, args=ocp.args.StandardSave(copied), metrics={"waf1": validation_waf1})
 
 
 class RecoveryCheckpoints(_Checkpoints):
@@ -147,7 +189,8 @@ class RecoveryCheckpoints(_Checkpoints):
         else:  # What is spread over processes is copied, and written, where it is.
             copied = jax.tree.map(lambda leaf: leaf.copy(), data)
             content = ocp.args.Composite(state=ocp.args.StandardSave(copied))
-        self._manager.save(epoch, args=content)
+        with _tell_of_full_disk(self._folder):
+            self._manager.save(epoch, args=content)
 
     def restore(self, like: Any) -> tuple[int, Any, list[str]]:
         """The last state that is whole.
