@@ -156,7 +156,10 @@ def _run(main: Callable[[Command], None], command: Command) -> int:
         return leave("interrupted: what was finished is kept", INTERRUPTED)
     except OSError as error:  # Of a disk that is full, or a file that changed while it was read.
         place = f"{quote(error.filename)}: " if error.filename else ""
-        print(f"error: {place}{describe_os_error(error)}: {describe_what_helps(error)}", file=sys.stderr)
+        message = f"error: {place}{describe_os_error(error)}: {describe_what_helps(error)}"
+        if is_full(error):
+            return leave(message, BAD_INPUT)
+        print(message, file=sys.stderr)
         return BAD_INPUT
     except (MemoryError, RecursionError) as error:
         what = "there is not enough memory" if isinstance(error, MemoryError) else "the input is nested too deeply"
