@@ -11,6 +11,7 @@ import errno
 import hashlib
 import logging
 import os
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,13 +63,25 @@ logging.getLogger("absl").addFilter(_is_no_echo)
 def _tell_of_full_disk(folder: Path) -> Iterator[None]:
     """Tells in one sentence that the disk is full; TensorStore raises a ValueError of many lines over that.
 
+    Where one of several arrays cannot be written, the writes of the others end after the event loop that waited for
+    them, and print that it is closed: they are kept from that, also after the failure.
+
     Raises:
         FullDiskError: it is.
     """
+    before = sys.excepthook
+
+    def print_others(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
+        if not (kind is RuntimeError and str(error) == "Event loop is closed"):
+            before(kind, error, place)
+
+    sys.excepthook = print_others
     try:
         yield
+        sys.excepthook = before
     except (OSError, ValueError) as error:
         if not (isinstance(error, OSError) and is_full(error)) and NO_ROOM not in str(error):
+            sys.excepthook = before
             raise
         raise FullDiskError(f"{folder} cannot be written ({NO_ROOM}): {MAKE_ROOM}") from None
 
