@@ -48,3 +48,7 @@ class InputError(ValueError):
     def __init__(self, message: object = "") -> None:
         """Takes the sentence."""
         super().__init__(show_message(message))
+
+
+class FullDiskError(InputError):
+    """Raised where the disk is full, while threads of libraries may still be writing."""

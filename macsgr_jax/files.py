@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from macsgr_jax.errors import InputError, quote
+from macsgr_jax.errors import FullDiskError, InputError, quote
 from macsgr_jax.limits import MAX_ARRAY_BYTES, MAX_ARRAYS, MAX_JSON_BYTES, allow
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ except ImportError:  # Not a POSIX system: there, what another process writes is
 
 TEMPORARY = re.compile(r"\..+-\w{8}(\.\w+)?")  # As `_make_temporary` names them.
 CHECK = "check the path"
+MAKE_ROOM = "make room; what was finished is kept, and a training is resumed with --resume"
 BEGINNING = 512  # Bytes that show what a file is.
 OBJECTS = "holds Python objects"
 
@@ -112,6 +113,11 @@ def refuse_stand_in(path: Path, beginning: bytes | str) -> None:
 def describe_os_error(error: OSError) -> str:
     """Returns the reason of a failure of the system, such as "No such file or directory"."""
     return error.strerror or str(error) or type(error).__name__
+
+
+def is_full(error: OSError) -> bool:
+    """Returns whether a failure of the system is that of a full disk, or of a quota."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_file(path: Path) -> bool:
@@ -278,7 +284,10 @@ def write_atomically(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _flush_to_disk(path.parent)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({describe_os_error(error)}): choose another place") from None
+        sentence = f"{path} cannot be written ({describe_os_error(error)})"
+        if is_full(error):
+            raise FullDiskError(f"{sentence}: {MAKE_ROOM}") from None
+        raise InputError(f"{sentence}: choose another place") from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -311,7 +320,10 @@ def write_folder_atomically(folder: Path) -> Iterator[Path]:
         temporary.replace(folder)
         _flush_to_disk(folder.parent)
     except OSError as error:
-        raise InputError(f"{folder} cannot be written ({describe_os_error(error)}): choose another folder") from None
+        sentence = f"{folder} cannot be written ({describe_os_error(error)})"
+        if is_full(error):
+            raise FullDiskError(f"{sentence}: {MAKE_ROOM}") from None
+        raise InputError(f"{sentence}: choose another folder") from None
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

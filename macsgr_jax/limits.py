@@ -41,6 +41,7 @@ MAX_EPOCHS = 1_000_000
 MAX_JOBS = 1_024
 MAX_DEVICES = 1_000_000
 MAX_CONTEXT = 100_000
+MAX_MINUTES = 366 * 24 * 60  # Of a search.
 MAX_DRAWS = 10_000  # Draws of the latent Gaussians.
 
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from flax import linen as nn
+from hypothesis import HealthCheck, settings
 
 from macsgr_jax.config import Config, ModelConfig
 from macsgr_jax.data.dataset import PreparedCorpus
@@ -27,6 +28,13 @@ if jax.__version_info__ < (0, 11):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
 
 pytest_plugins = ["tests.testing.trained_runs"]
+
+# With each submission the same hundred examples of a property; `--hypothesis-profile nightly` tries 2,000 others.
+# A busy machine is no fault of them.
+PATIENT: dict[str, Any] = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("submission", max_examples=100, derandomize=True, **PATIENT)
+settings.register_profile("nightly", max_examples=2000, print_blob=True, **PATIENT)
+settings.load_profile("submission")
 
 MAX_CACHE_BYTES = 8 << 30
 SCENARIOS = ("all valid", "some missing", "one modality missing", "one label", "all different", "nothing valid")

@@ -88,7 +88,7 @@ def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path:
 def test_a_full_disk_is_an_input_error(tmp_path: Path) -> None:
     path = tmp_path / "report.md"
     with (
-        pytest.raises(InputError, match=r"report\.md cannot be written \(No space left on device\): choose another"),
+        pytest.raises(InputError, match=r"report\.md cannot be written \(No space left on device\): make room"),
         write_atomically(path),
     ):
         raise OSError(28, "No space left on device")

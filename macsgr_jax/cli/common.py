@@ -6,11 +6,8 @@ Imports nothing of JAX, so that --help is quick.
 import contextlib
 import dataclasses
 import difflib
-import errno
-import importlib.metadata
 import io
 import os
-import platform
 import re
 import sys
 import traceback
@@ -20,10 +17,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import tyro
 
+from macsgr_jax.cli.compiled_programs import use_compilation_cache
 from macsgr_jax.cli.screen import INTERRUPTED, end_output, leave
 from macsgr_jax.config import Config
-from macsgr_jax.errors import InputError, quote, show_message
-from macsgr_jax.files import describe_os_error, exists, is_file, is_folder, read_json, remove_abandoned
+from macsgr_jax.errors import FullDiskError, InputError, quote, show_message
+from macsgr_jax.files import (
+    MAKE_ROOM,
+    describe_os_error,
+    exists,
+    is_file,
+    is_folder,
+    is_full,
+    read_json,
+    remove_abandoned,
+)
 from macsgr_jax.overrides import from_json, override, setting_names
 from macsgr_jax.presets import PRESETS
 from macsgr_jax.runs.interruption import Interrupted, StoppedAtOnce
@@ -118,6 +125,8 @@ def _run(main: Callable[[Command], None], command: Command) -> int:
     use_compilation_cache()
     try:
         main(command)
+    except FullDiskError as error:
+        return leave(f"error: {error}", BAD_INPUT)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -147,7 +156,10 @@ def _run(main: Callable[[Command], None], command: Command) -> int:
         return leave("interrupted: what was finished is kept", INTERRUPTED)
     except OSError as error:  # Of a disk that is full, or a file that changed while it was read.
         place = f"{quote(error.filename)}: " if error.filename else ""
-        print(f"error: {place}{describe_os_error(error)}: {describe_what_helps(error)}", file=sys.stderr)
+        message = f"error: {place}{describe_os_error(error)}: {describe_what_helps(error)}"
+        if is_full(error):
+            return leave(message, BAD_INPUT)
+        print(message, file=sys.stderr)
         return BAD_INPUT
     except (MemoryError, RecursionError) as error:
         what = "there is not enough memory" if isinstance(error, MemoryError) else "the input is nested too deeply"
@@ -176,35 +188,7 @@ def use_single_precision() -> None:
 
 def describe_what_helps(error: OSError) -> str:
     """Returns what to do about a failure of the system."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "make room; what was finished is kept, and a training is resumed with --resume"
-    return "check that it is there and may be used"
-
-
-def use_compilation_cache() -> None:
-    """Has JAX keep compiled programs in the user's cache folder, for the next start of the same command.
-
-    There is one folder per version of jaxlib and machine, since programs for the CPU of one do not run on every other;
-    JAX_COMPILATION_CACHE_DIR names another folder, and JAX_ENABLE_COMPILATION_CACHE=false keeps nothing.
-    """
-    import platformdirs
-
-    version = importlib.metadata.version("jaxlib")
-    folder = str(Path(platformdirs.user_cache_dir("macsgr_jax")) / f"jaxlib-{version}" / platform.node())
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = f"{quote(folder)}: {describe_os_error(error)}"
-            print(f"note: compiled programs are not kept for the next time ({reason})", file=sys.stderr)
-            return
-    if "jax" not in sys.modules:  # It reads the variable when it is imported.
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)
-        return
-    import jax
-
-    if not getattr(jax.config, "jax_compilation_cache_dir", None):
-        jax.config.update("jax_compilation_cache_dir", folder)
+    return MAKE_ROOM if is_full(error) else "check that it is there and may be used"
 
 
 def make_console(quiet: bool = False) -> "Console":

@@ -10,7 +10,7 @@ import tyro
 from macsgr_jax.cli.common import configure
 from macsgr_jax.cli.options import Selection, TrainingOptions, join_processes, make_execution
 from macsgr_jax.errors import InputError
-from macsgr_jax.limits import MAX_POINTS, MAX_SEED, MAX_SEEDS, check_option
+from macsgr_jax.limits import MAX_MINUTES, MAX_POINTS, MAX_SEED, MAX_SEEDS, check_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +39,7 @@ class Tune(TrainingOptions):
 
     file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CORPUS")] = ""
     runs: int = 20
-    minutes: float = math.inf
+    minutes: float | None = None
     range: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=LOW:HIGH[:log]")] = ()
     random_seed: int = 0
     seeds: int = 1
@@ -52,8 +52,11 @@ def main(command: Tune) -> None:
     from macsgr_jax.search.tune import run_tune
 
     console = join_processes(command)
-    if command.runs < 1 or command.seeds < 1 or not command.minutes > 0:
-        raise InputError("--runs and --seeds must be at least 1, and --minutes above 0")
+    if command.runs < 1 or command.seeds < 1:
+        raise InputError("--runs and --seeds must be at least 1")
+    minutes = math.inf if command.minutes is None else command.minutes
+    if command.minutes is not None and not 0 < minutes <= MAX_MINUTES:
+        raise InputError(f"--minutes must be above 0 and at most {MAX_MINUTES}, a year, and is {minutes:g}")
     check_option("--runs", command.runs, 1, MAX_POINTS)
     check_option("--seeds", command.seeds, 1, MAX_SEEDS)
     check_option("--random-seed", command.random_seed, 0, MAX_SEED)
@@ -70,7 +73,7 @@ def main(command: Tune) -> None:
             command.out,
             execution,
             runs=command.runs,
-            minutes=command.minutes,
+            minutes=minutes,
             ranges=command.range,
             random_seed=command.random_seed,
             select=command.select,

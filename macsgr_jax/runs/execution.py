@@ -183,6 +183,9 @@ def train_network(
     mesh = check_execution(execution)
     histories = load_histories(folder, specs)
     first = _count_parts(folder)
+    if is_writer():
+        for number in range(first):  # A process may have been killed between the end of a part and this.
+            _forget_recovery(folder / f"recovery_{number}")
     if len(histories) < len(specs):
         floor = Floor(prepared)
         size = min(choose_runs_at_once(execution, mesh, prepared, specs[0].config), len(specs))

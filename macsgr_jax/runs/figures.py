@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from macsgr_jax.errors import quote
-from macsgr_jax.files import exists
+from macsgr_jax.files import exists, remove_abandoned
 
 
 def draw_if_possible(path: Path, draw: Callable[[Path], None], console: Console) -> None:
@@ -17,6 +17,7 @@ def draw_if_possible(path: Path, draw: Callable[[Path], None], console: Console)
         draw: draws it.
         console: the console for the note.
     """
+    remove_abandoned(path)
     if exists(path):
         return
     try:

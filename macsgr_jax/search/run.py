@@ -118,12 +118,12 @@ def run_sweep(
             write_table(out / TABLE_FILE, points, sweep.finished)
             results = assemble_sweep(described, identity, summary, evaluated.description["seeds"])
             write_json(out / RESULTS_FILE, replace_not_finite(results))
-            for group in groups:
-                shutil.rmtree(out / "checkpoints" / group.name, ignore_errors=True)
         wait_for_all("results written")
         release_folder(out)
     results = read_results(out)
     if is_writer():
+        for group in groups:  # Also where the process that wrote the results was killed before this.
+            shutil.rmtree(out / "checkpoints" / group.name, ignore_errors=True)
         draw_figure(out, results, execution)
     return results
 

@@ -183,10 +183,12 @@ def run_tune(
                     }
                 ),
             )
-            shutil.rmtree(out / "checkpoints", ignore_errors=True)
         wait_for_all("results written")
         release_folder(out)
-    return read_results(out)
+    results = read_results(out)
+    if is_writer():  # Also where the process that wrote the results was killed before this.
+        shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    return results
 
 
 def shorten_training(config: Config, fraction: float, whole: int) -> Config:

@@ -7,9 +7,14 @@ FOLDER/seed_0/            orbax checkpoints, one per kept epoch, and checksums.j
 FOLDER/recovery_0/        orbax checkpoints of everything that changes in the first runs that train together
 """
 
+import errno
 import hashlib
+import logging
 import os
+import sys
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -21,8 +26,19 @@ import numpy as np
 from macsgr_jax.data import extractor
 from macsgr_jax.data.extractor import Extractor
 from macsgr_jax.data.standardize import Standardizer
-from macsgr_jax.errors import InputError
-from macsgr_jax.files import exists, is_folder, open_file, read_json, read_npz, write_json, write_npz
+from macsgr_jax.errors import FullDiskError, InputError
+from macsgr_jax.files import (
+    MAKE_ROOM,
+    exists,
+    is_folder,
+    is_full,
+    open_file,
+    read_json,
+    read_npz,
+    write_json,
+    write_npz,
+    write_text,
+)
 
 # Orbax takes a second of processor time to import, which only those wait for who read or write its checkpoints.
 if TYPE_CHECKING:
@@ -31,6 +47,43 @@ if TYPE_CHECKING:
 Params = dict[str, Any]
 
 CHECKSUMS = "checksums.json"  # In the folder of one run's weights: each of its files -> sha256.
+NO_ROOM = os.strerror(errno.ENOSPC)
+COMMITTED = "commit_success.txt"  # Orbax looks for the file alone, and writes the absolute path of the folder into it.
+
+
+def _is_no_echo(record: logging.LogRecord) -> bool:
+    """Returns False for an error that orbax logs at length, with a traceback, in a thread, and raises as well."""
+    return record.levelno < logging.ERROR or "orbax" not in record.pathname
+
+
+logging.getLogger("absl").addFilter(_is_no_echo)
+
+
+@contextmanager
+def _tell_of_full_disk(folder: Path) -> Iterator[None]:
+    """Tells in one sentence that the disk is full; TensorStore raises a ValueError of many lines over that.
+
+    Where one of several arrays cannot be written, the writes of the others end after the event loop that waited for
+    them, and print that it is closed: they are kept from that, also after the failure.
+
+    Raises:
+        FullDiskError: it is.
+    """
+    before = sys.excepthook
+
+    def print_others(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
+        if not (kind is RuntimeError and str(error) == "Event loop is closed"):
+            before(kind, error, place)
+
+    sys.excepthook = print_others
+    try:
+        yield
+        sys.excepthook = before
+    except (OSError, ValueError) as error:
+        if not (isinstance(error, OSError) and is_full(error)) and NO_ROOM not in str(error):
+            sys.excepthook = before
+            raise
+        raise FullDiskError(f"{folder} cannot be written ({NO_ROOM}): {MAKE_ROOM}") from None
 
 
 def _validation_waf1(metrics: dict[str, float]) -> float:
@@ -62,6 +115,7 @@ def _open_manager(folder: Path) -> "ocp.CheckpointManager":
 class _Checkpoints:
     """A context manager that waits for the writes of an orbax manager on leaving."""
 
+    _folder: Path
     _manager: "ocp.CheckpointManager"
 
     def __enter__(self) -> Self:
@@ -72,7 +126,8 @@ class _Checkpoints:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Wait for the writes under way."""
-        self._manager.close()
+        with _tell_of_full_disk(self._folder):
+            self._manager.close()
 
 
 class RunCheckpoints(_Checkpoints):
@@ -87,9 +142,11 @@ class RunCheckpoints(_Checkpoints):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Wait for the writes under way, and write the checksums of what was written."""
+        """Wait for the writes under way, and write the checksums of what was written, which holds no path."""
         super().__exit__(kind, error, traceback)
         if kind is None:
+            for path in self._folder.rglob(COMMITTED):
+                write_text(path, "whole\n")
             write_json(self._folder / CHECKSUMS, _compute_checksums(self._folder))
 
     def save(self, epoch: int, params: Params, validation_waf1: float) -> None:
@@ -103,7 +160,8 @@ class RunCheckpoints(_Checkpoints):
         import orbax.checkpoint as ocp
 
         copied = jax.tree.map(np.array, params)
-        self._manager.save(epoch, args=ocp.args.StandardSave(copied), metrics={"waf1": validation_waf1})
+        with _tell_of_full_disk(self._folder):
+            self._manager.save(epoch, args=ocp.args.StandardSave(copied), metrics={"waf1": validation_waf1})
 
 
 class RecoveryCheckpoints(_Checkpoints):
@@ -144,7 +202,8 @@ class RecoveryCheckpoints(_Checkpoints):
         else:  # What is spread over processes is copied, and written, where it is.
             copied = jax.tree.map(lambda leaf: leaf.copy(), data)
             content = ocp.args.Composite(state=ocp.args.StandardSave(copied))
-        self._manager.save(epoch, args=content)
+        with _tell_of_full_disk(self._folder):
+            self._manager.save(epoch, args=content)
 
     def restore(self, like: Any) -> tuple[int, Any, list[str]]:
         """The last state that is whole.

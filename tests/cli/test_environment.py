@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from macsgr_jax.cli.compiled_programs import remove_half_written
 from macsgr_jax.training.devices import CLUSTERS, SLURM, describe_cluster
 
 ROOT = Path(__file__).parents[2]
@@ -60,3 +62,40 @@ def test_a_cluster_that_is_half_there_is_described(
         monkeypatch.setenv(name, "1")
     described = describe_cluster()
     assert described.startswith(sentence) and bool(described) == bool(sentence)
+
+
+PROGRAM = zlib.compress(bytes(range(256)) * 20)
+
+
+def test_programs_that_a_killed_process_left_half_written_are_removed(tmp_path: Path) -> None:
+    """At the next start, and no others; and what was whole at one look is not read again at the next."""
+    for name, content in {"a-cache": PROGRAM, "b-cache": PROGRAM[:-5], "c-cache": b"", "other": b"x"}.items():
+        (tmp_path / name).write_bytes(content)
+    remove_half_written(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".looked", "a-cache", "other"}
+    old = (tmp_path / ".looked").stat().st_mtime - 100
+    for name in ("old-cache", "new-cache"):
+        (tmp_path / name).write_bytes(PROGRAM[:-5])
+    os.utime(tmp_path / "old-cache", (old, old))
+    remove_half_written(tmp_path)
+    assert (tmp_path / "old-cache").exists() and not (tmp_path / "new-cache").exists()
+    remove_half_written(tmp_path / "absent")
+
+
+def test_jax_still_keeps_half_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this fails, `remove_half_written` is no longer needed."""
+    from jax._src.lru_cache import LRUCache
+
+    cache = LRUCache(str(tmp_path), max_size=-1)
+    path = type(cache.path / "any")
+    write = path.write_bytes
+
+    def write_half(self: Path, content: bytes) -> int:
+        write(self, content[: len(content) // 2])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(path, "write_bytes", write_half)
+        cache.put("program", PROGRAM)
+    cache.put("program", PROGRAM)
+    assert cache.get("program") == PROGRAM[: len(PROGRAM) // 2]

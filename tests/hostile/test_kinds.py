@@ -3,8 +3,11 @@
 import io
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +41,8 @@ from macsgr_jax.runs.plots import escape_math, plot_confusion
 from macsgr_jax.runs.tables import as_markdown_table, escape_markdown
 from macsgr_jax.training.checkpoint import RunCheckpoints, load_params
 from macsgr_jax.training.loop import _describe_divergence
-from tests.testing.corpora import make_corpus, write_corpus
+from tests.testing.corpora import TINY, make_corpus, write_corpus
+from tests.testing.ten_seeds import SIMPLE
 
 ROOT = Path(__file__).parents[2]
 
@@ -229,15 +233,11 @@ def test_losses_are_computed_in_float32_whatever_comes_in() -> None:
     ],
 )
 def test_a_divergence_names_the_setting_that_did_it(setting: str, advice: str) -> None:
-    import re
-
     config = override(Config(), [setting])
     assert re.search(advice, str(_describe_divergence("instance", float("nan"), 3, "step 1 of epoch 1", config)))
 
 
 def test_a_second_signal_has_its_own_code() -> None:
-    import signal
-
     for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
         with StopRequests():
             signal.raise_signal(signal.SIGTERM)
@@ -282,20 +282,58 @@ def test_the_screen_stops_nothing_that_writes_files(kind: str, predictions: Path
     assert finished.stderr.count("\n") == (kind == "a full disk")
 
 
-@pytest.mark.slow
-def test_ctrl_c_at_any_moment_of_the_start_is_one_sentence(tmp_path: Path) -> None:
-    import signal
-    import time
+LONG = ["--epochs", "20000", "--save-every", "20000", "--seeds", "1"]
+LONG += [part for setting in (*TINY, *SIMPLE) for part in ("--set", setting)]
 
+
+def begin_training(out: Path, corpus: Path) -> "subprocess.Popen[str]":
+    """Starts a training that takes minutes."""
+    command = [sys.executable, "-m", "macsgr_jax", "train", *LONG, "--corpus", str(corpus), "--out", str(out)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_epochs(process: "subprocess.Popen[str]", out: Path) -> None:
+    """Until two epochs are in its log."""
+    while not (out / "log.csv").exists() or (out / "log.csv").read_text().count("\n") < 3:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_ten_moments_of_the_start_is_one_sentence(tmp_path: Path) -> None:
+    """From its first instructions to its first epochs; a training that takes minutes has not swallowed it."""
     corpus = write_corpus(tmp_path)
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-m", "macsgr_jax", "--version"], cwd=ROOT, check=True)
+    begun = time.monotonic()
+    with begin_training(tmp_path / "whole", corpus) as process:
+        wait_for_epochs(process, tmp_path / "whole")
+        first, last = begun - start, time.monotonic() - begun
+        process.kill()
+    said = []
     for moment in range(10):
-        command = [sys.executable, "-m", "macsgr_jax", "evaluate", str(tmp_path), "--corpus", str(corpus)]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            time.sleep(0.3 + 0.25 * moment)
+        with begin_training(tmp_path / f"run_{moment}", corpus) as process:
+            time.sleep(first + (last - first) * moment / 9)
             process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=120)
-        assert process.returncode in (130, 2), error
-        assert "Traceback" not in error and error.count("\n") <= 1, error
+        said.append(error)
+        assert process.returncode == 130, said
+        assert "Traceback" not in error and error.count("\n") == 1, said
+        assert re.match(r"interrupted: |.*stopped (before its first|after) epoch|stopped at once: ", error), said
+    assert len(set(said)) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pause", [0.0, 0.002, 0.05])
+def test_a_second_sigterm_ends_it_at_once(tmp_path: Path, pause: float) -> None:
+    with begin_training(tmp_path / "run", write_corpus(tmp_path)) as process:
+        wait_for_epochs(process, tmp_path / "run")
+        for _ in range(2):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(pause)
+        _, error = process.communicate(timeout=120)
+    assert process.returncode == 143, error
+    assert re.fullmatch(r".*(stopped after epoch \d+ of|stopped at once: ).*--resume\n", error), error
 
 
 def test_a_text_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:

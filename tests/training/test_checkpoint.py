@@ -151,3 +151,18 @@ def test_a_damaged_description_is_refused(tmp_path: Path, name: str, damage: str
     sentence = "does not exist: .* is not the checkpoint folder of a run" if damage == "deleted" else "is damaged"
     with pytest.raises(InputError, match=f"{name} {sentence}"):
         load_description(tmp_path)
+
+
+def test_weights_hold_no_path(tmp_path: Path) -> None:
+    """Neither as it is, nor in what is compressed: a path of 200 random letters would be seen in the sizes."""
+    letters = np.random.default_rng(0).choice(list("abcdefghijklmnopqrstuvwxyz0123456789"), 200)
+    folders = [tmp_path / "".join(letters) / "seed_0", tmp_path / "a" / "seed_0"]
+    sizes = []
+    for folder in folders:
+        with RunCheckpoints(folder) as checkpoints:
+            checkpoints.save(1, make_params(1), 0.5)
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert not [path.name for path in files if str(tmp_path).encode() in path.read_bytes()]
+        sizes.append(sum(path.stat().st_size for path in files))
+        load_params(folder, "last")
+    assert abs(sizes[0] - sizes[1]) < 100
