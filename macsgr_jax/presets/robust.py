@@ -7,5 +7,5 @@ from macsgr_jax.config import Config, ModelConfig, TrainConfig
 
 ROBUST = Config(
     model=ModelConfig(uncertainty="inverse", modality_classifiers=True),
-    train=TrainConfig(decay_distribution=False, modality_dropout=0.1, feature_noise=4.0),
+    train=TrainConfig(decay_distribution=False, modality_dropout=0.1, feature_noise=3.0),
 )
