@@ -55,7 +55,7 @@ def results_shape(corpus: Corpus) -> dict[str, Any]:
         **dict.fromkeys(SCALARS, MEAN_AND_STD),
         "classes": {label: {"f1": MEAN_AND_STD, "recall": MEAN_AND_STD} for label in corpus.label_names},
     }
-    terms = ("classification", "instance", "prototype", "latent", "total", "validation_waf1")
+    terms = ("classification", "instance", "prototype", "latent", "uncertainty", "total", "validation_waf1")
     network = {
         "features": dict,
         "config": dict,

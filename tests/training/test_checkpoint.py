@@ -158,11 +158,15 @@ def test_weights_hold_no_path(tmp_path: Path) -> None:
     letters = np.random.default_rng(0).choice(list("abcdefghijklmnopqrstuvwxyz0123456789"), 200)
     folders = [tmp_path / "".join(letters) / "seed_0", tmp_path / "a" / "seed_0"]
     sizes = []
-    for folder in folders:
-        with RunCheckpoints(folder) as checkpoints:
-            checkpoints.save(1, make_params(1), 0.5)
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        assert not [path.name for path in files if str(tmp_path).encode() in path.read_bytes()]
-        sizes.append(sum(path.stat().st_size for path in files))
+    for parent in folders:
+        of_folder = []
+        for attempt in range(3):  # On a loaded machine TensorStore may write a node of its tree more than once.
+            folder = parent / f"{attempt}"
+            with RunCheckpoints(folder) as checkpoints:
+                checkpoints.save(1, make_params(1), 0.5)
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            assert not [path.name for path in files if str(tmp_path).encode() in path.read_bytes()]
+            of_folder.append(sum(path.stat().st_size for path in files))
+        sizes.append(min(of_folder))
         load_params(folder, "last")
     assert abs(sizes[0] - sizes[1]) < 100

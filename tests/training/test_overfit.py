@@ -58,7 +58,7 @@ def test_the_network_learns_random_labels_by_heart(modalities: tuple[str, ...]) 
 
 
 def test_there_is_a_switch_for_every_ablation() -> None:
-    assert len(SWITCHES) == 13 and set(QUICK) < set(SWITCHES)
+    assert len(SWITCHES) == 14 and set(QUICK) < set(SWITCHES)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 WORDS = (
     "Is it on?",
@@ -103,6 +103,7 @@ def browser(running: webdriver.Chrome, address: str) -> Iterator[webdriver.Chrom
     resize(running, 1280, 900)
     running.get_log("performance")
     running.get(address)
+    WebDriverWait(running, 30).until(lambda one: one.title != "Predicted emotions")  # Until its script has run.
     yield running
     assert running.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in running.get_log("performance")]
