@@ -160,13 +160,14 @@ def test_weights_hold_no_path(tmp_path: Path) -> None:
     sizes = []
     for parent in folders:
         of_folder = []
-        for attempt in range(3):  # On a loaded machine TensorStore may write a node of its tree more than once.
+        for attempt in range(5):  # On a loaded machine TensorStore divides its tree into other numbers of files.
             folder = parent / f"{attempt}"
             with RunCheckpoints(folder) as checkpoints:
                 checkpoints.save(1, make_params(1), 0.5)
             files = [path for path in folder.rglob("*") if path.is_file()]
             assert not [path.name for path in files if str(tmp_path).encode() in path.read_bytes()]
             of_folder.append(sum(path.stat().st_size for path in files))
-        sizes.append(min(of_folder))
+        sizes.append(of_folder)
         load_params(folder, "last")
-    assert abs(sizes[0] - sizes[1]) < 100
+    long, short = sizes
+    assert min(abs(one - other) for one in long for other in short) < 100
