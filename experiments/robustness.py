@@ -19,10 +19,9 @@ from experiments.paper.formatting import format_percent
 from experiments.paper.gradient_study import REMARKS as GRADIENT_REMARKS
 from experiments.paper.gradient_study import compare_readings
 from experiments.paper.study import NetworkCache, StudyOptions, TrainedNetwork
-from experiments.paper.variants import CORPORA, FULL
+from experiments.paper.variants import CORPORA, FULL, list_differences
 from macsgr_jax.cli.common import run_script
 from macsgr_jax.data.corpus import UNLABELLED, keep_utterances
-from macsgr_jax.overrides import setting_names
 from macsgr_jax.presets import DEFAULT, ROBUST
 from macsgr_jax.significance import score_seeds
 from macsgr_jax.training.step import predict
@@ -101,18 +100,13 @@ def add_noise(cache: NetworkCache, corpus: str) -> dict[str, Any]:
 
 
 def teach_trust(cache: NetworkCache, corpus: str) -> dict[str, Any]:
-    """The same for the network of the preset robust, on the features and epochs of the corpus's own preset."""
+    """Does the same with the network of the preset robust, on the features and epochs of the corpus's own preset."""
     return measure_noise(cache.train(corpus, "robust", robust_settings()))
 
 
 def robust_settings() -> tuple[str, ...]:
     """Returns the settings in which the preset robust differs from the published one, whatever the corpus."""
-    own = setting_names(ROBUST)
-    changed = [
-        f"{name}={value}"
-        for (name, _, value), (*_, default) in zip(own, setting_names(DEFAULT), strict=True)
-        if value != default
-    ]
+    changed = (f"{name}={value}" for name, value in list_differences(ROBUST, DEFAULT).items())
     return (*changed, f"model.max_std={ROBUST.model.max_std}", f"train.clip_norm={ROBUST.train.clip_norm}")
 
 

@@ -284,10 +284,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _flush_to_disk(path.parent)
     except OSError as error:
-        sentence = f"{path} cannot be written ({describe_os_error(error)})"
-        if is_full(error):
-            raise FullDiskError(f"{sentence}: {MAKE_ROOM}") from None
-        raise InputError(f"{sentence}: choose another place") from None
+        raise _refuse_to_write(path, error, "choose another place") from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -320,14 +317,17 @@ def write_folder_atomically(folder: Path) -> Iterator[Path]:
         temporary.replace(folder)
         _flush_to_disk(folder.parent)
     except OSError as error:
-        sentence = f"{folder} cannot be written ({describe_os_error(error)})"
-        if is_full(error):
-            raise FullDiskError(f"{sentence}: {MAKE_ROOM}") from None
-        raise InputError(f"{sentence}: choose another folder") from None
+        raise _refuse_to_write(folder, error, "choose another folder") from None
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         unlock(lock)
+
+
+def _refuse_to_write(path: Path, error: OSError, advice: str) -> InputError:
+    """Returns the error that says why a path cannot be written; the advice is another one where the disk is full."""
+    sentence = f"{path} cannot be written ({describe_os_error(error)})"
+    return FullDiskError(f"{sentence}: {MAKE_ROOM}") if is_full(error) else InputError(f"{sentence}: {advice}")
 
 
 def _make_temporary(path: Path, make: Callable[[Path], object]) -> tuple[Path, int]:
