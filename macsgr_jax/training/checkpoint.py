@@ -11,7 +11,7 @@ import errno
 import hashlib
 import logging
 import os
-import sys
+import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +48,7 @@ Params = dict[str, Any]
 
 CHECKSUMS = "checksums.json"  # In the folder of one run's weights: each of its files -> sha256.
 NO_ROOM = os.strerror(errno.ENOSPC)
+CHECKPOINT_OVERHEAD = 2**18  # Bytes of what orbax writes beside the arrays: some 15 small files, a page each at least.
 COMMITTED = "commit_success.txt"  # Orbax looks for the file alone, and writes the absolute path of the folder into it.
 
 
@@ -63,27 +64,26 @@ logging.getLogger("absl").addFilter(_is_no_echo)
 def _tell_of_full_disk(folder: Path) -> Iterator[None]:
     """Tells in one sentence that the disk is full; TensorStore raises a ValueError of many lines over that.
 
-    Where one of several arrays cannot be written, the writes of the others end after the event loop that waited for
-    them, and print that it is closed: they are kept from that, also after the failure.
-
     Raises:
         FullDiskError: it is.
     """
-    before = sys.excepthook
-
-    def print_others(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
-        if not (kind is RuntimeError and str(error) == "Event loop is closed"):
-            before(kind, error, place)
-
-    sys.excepthook = print_others
     try:
         yield
-        sys.excepthook = before
     except (OSError, ValueError) as error:
         if not (isinstance(error, OSError) and is_full(error)) and NO_ROOM not in str(error):
-            sys.excepthook = before
             raise
         raise FullDiskError(f"{folder} cannot be written ({NO_ROOM}): {MAKE_ROOM}") from None
+
+
+def _require_room(folder: Path, tree: Any) -> None:
+    """Checks that a checkpoint fits before it is begun: TensorStore prints pages over one that does not.
+
+    Raises:
+        OSError: it does not fit.
+    """
+    num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) + CHECKPOINT_OVERHEAD
+    if shutil.disk_usage(folder).free < num_bytes:
+        raise OSError(errno.ENOSPC, NO_ROOM)
 
 
 def _validation_waf1(metrics: dict[str, float]) -> float:
@@ -161,6 +161,8 @@ class RunCheckpoints(_Checkpoints):
 
         copied = jax.tree.map(np.array, params)
         with _tell_of_full_disk(self._folder):
+            self._manager.wait_until_finished()
+            _require_room(self._folder, copied)
             self._manager.save(epoch, args=ocp.args.StandardSave(copied), metrics={"waf1": validation_waf1})
 
 
@@ -203,6 +205,8 @@ class RecoveryCheckpoints(_Checkpoints):
             copied = jax.tree.map(lambda leaf: leaf.copy(), data)
             content = ocp.args.Composite(state=ocp.args.StandardSave(copied))
         with _tell_of_full_disk(self._folder):
+            self._manager.wait_until_finished()
+            _require_room(self._folder, data)
             self._manager.save(epoch, args=content)
 
     def restore(self, like: Any) -> tuple[int, Any, list[str]]:

@@ -1,5 +1,6 @@
 """Weights on disk: the best and the last of a seed come back, damage is named."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ import pytest
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import prepare
 from macsgr_jax.data.standardize import PARTS, standardize
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import FullDiskError, InputError
 from macsgr_jax.overrides import from_json, to_json
 from macsgr_jax.training.checkpoint import RunCheckpoints, load_description, load_params, save_description
 from tests.testing.corpora import make_corpus
@@ -171,3 +172,14 @@ def test_weights_hold_no_path(tmp_path: Path) -> None:
         load_params(folder, "last")
     long, short = sizes
     assert min(abs(one - other) for one in long for other in short) < 100
+
+
+def test_weights_that_do_not_fit_are_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2**18))
+    with (
+        pytest.raises(FullDiskError, match=r"seed_0 cannot be written \(No space left on device\)"),
+        RunCheckpoints(tmp_path / "seed_0") as checkpoints,
+    ):
+        checkpoints.save(1, make_params(1), 0.5)
+    assert list((tmp_path / "seed_0").iterdir()) == []

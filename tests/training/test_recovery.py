@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from macsgr_jax.errors import InputError
+from macsgr_jax.errors import FullDiskError, InputError
 from macsgr_jax.training.checkpoint import RecoveryCheckpoints
 
 
@@ -158,3 +158,15 @@ def test_where_all_are_damaged_there_is_nothing_to_go_on_from(written: Path, tmp
     with pytest.raises(InputError, match=r"recovery/2 is damaged \(.*there is no earlier one: train again with --over"):
         read(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["2", "3"]
+
+
+def test_a_state_that_does_not_fit_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "recovery"
+    write(folder, 1)
+    before = sorted(folder.rglob("*"))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2**18))
+    with pytest.raises(FullDiskError, match=r"No space left on device.*--resume"):
+        write(folder, 2)
+    assert sorted(folder.rglob("*")) == before
+    assert read(folder)[0] == 1
