@@ -74,6 +74,7 @@ def add_counts(first: Counts, second: Counts) -> Counts:
     return jax.tree.map(jnp.add, first, second)
 
 
+@jax.jit
 def count(logits: ArrayLike, labels: ArrayLike, mask: ArrayLike) -> Counts:
     """Counts predictions, eq. 29, against labels where `mask` holds.
 
@@ -100,6 +101,7 @@ def count(logits: ArrayLike, labels: ArrayLike, mask: ArrayLike) -> Counts:
     )
 
 
+@jax.jit
 def scores(counts: Counts) -> dict[str, Array]:
     """Computes the scores of a set of utterances, all but `nll` in [0, 1]; a score without a denominator is 0.
 

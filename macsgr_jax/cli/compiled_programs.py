@@ -13,6 +13,7 @@ from typing import Any
 from macsgr_jax.errors import quote
 from macsgr_jax.files import describe_os_error
 
+LEAST_SECONDS = 0.1  # What takes less to compile is not kept.
 LOOKED = ".looked"  # Its time is that of the last look for entries that are half written.
 ZSTANDARD = b"\x28\xb5\x2f\xfd"  # Begins what is compressed so; otherwise it is zlib.
 
@@ -25,6 +26,8 @@ def use_compilation_cache() -> None:
     """
     import platformdirs
 
+    # JAX reads both variables when it is imported. Its own least time, a second, leaves out half of the programs.
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(LEAST_SECONDS))
     version = importlib.metadata.version("jaxlib")
     folder = Path(platformdirs.user_cache_dir("macsgr_jax")) / f"jaxlib-{version}" / platform.node()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -35,7 +38,7 @@ def use_compilation_cache() -> None:
             print(f"note: compiled programs are not kept for the next time ({reason})", file=sys.stderr)
             return
         remove_half_written(folder)
-    if "jax" not in sys.modules:  # It reads the variable when it is imported.
+    if "jax" not in sys.modules:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
         return
     import jax

@@ -92,7 +92,8 @@ class DivergenceError(ArithmeticError):
     """A loss became infinite or not a number; the message names the seed, the epoch, the step and the term."""
 
 
-@functools.partial(jax.jit, static_argnames=("network", "mesh"))
+# It runs once: a program that is made quickly serves better than a quick one.
+@functools.partial(jax.jit, static_argnames=("network", "mesh"), compiler_options={"xla_backend_optimization_level": 0})
 def init_runs(
     seeds: Array, utterances: Utterances, index: Array, config: Config, *, network: Network, mesh: Mesh
 ) -> Runs:
