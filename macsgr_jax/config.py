@@ -54,6 +54,7 @@ class DataConfig:
         validation_fraction: share of the training dialogues held out where the corpus has no validation split.
         validation_seed: seed of that hold-out.
         slots_per_row: slots of a row; 0 takes the longest dialogue of the corpus.
+        precision: of the standardised features where they wait on a device; float16 takes half the memory.
     """
 
     features: tuple[str, ...] = ()
@@ -61,6 +62,7 @@ class DataConfig:
     validation_fraction: Fraction = 0.15
     validation_seed: Seed = 0
     slots_per_row: Slots = 0
+    precision: Literal["float32", "float16"] = "float32"
 
 
 @pydantic.with_config(extra="forbid")

@@ -26,7 +26,7 @@ class Utterances(NamedTuple):
     """A whole corpus: NumPy arrays as `prepare` makes them, or on the devices, where training puts them once.
 
     Attributes:
-        features: modality -> f32[U, D_m], standardised; zero where nothing was measured.
+        features: modality -> f32[U, D_m] or f16[U, D_m], standardised; zero where nothing was measured.
         available: modality -> bool[U]; a missing modality is not padding.
         speakers: i32[U].
         labels: i32[U], -1 where an utterance has none.

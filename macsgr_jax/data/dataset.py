@@ -77,7 +77,7 @@ class Layout:
     """All settings that prepared data depend on: equal layouts of one corpus give equal prepared data.
 
     Attributes:
-        data: feature sets, clipping, the held-out validation split and the length of a row.
+        data: feature sets, clipping and precision, the held-out validation split and the length of a row.
         dialogues_per_step: dialogues of average length whose slots a training step holds.
         utterance_dropout: fraction of the utterances of each dialogue that a training epoch leaves out.
     """
@@ -136,7 +136,7 @@ def prepare(corpus: Corpus, layout: Layout | Config, standardizer: Standardizer 
         corpus=corpus,
         standardizer=standardizer,
         utterances=Utterances(
-            features=features,
+            features={name: _round_features(values, layout.data.precision) for name, values in features.items()},
             available=available,
             speakers=corpus.speakers.astype(np.int32),
             labels=corpus.labels.astype(np.int32),
@@ -149,3 +149,11 @@ def prepare(corpus: Corpus, layout: Layout | Config, standardizer: Standardizer 
         ),
         kept=kept,
     )
+
+
+def _round_features(values: np.ndarray, precision: str) -> np.ndarray:
+    """Rounds standardised features; those that are too large for float16 become its largest number."""
+    if precision == "float32":
+        return values
+    largest = np.finfo(np.float16).max
+    return np.clip(values, -largest, largest).astype(np.float16)

@@ -64,7 +64,7 @@ def log_class_shares(corpus: Corpus) -> np.ndarray:
 def join_features(prepared: PreparedCorpus) -> np.ndarray:
     """Returns the standardised features of all modalities side by side: f32[U, D], 0 where not measured."""
     features = prepared.utterances.features
-    return np.concatenate([np.asarray(features[name]) for name in sorted(features)], axis=1)
+    return np.concatenate([np.asarray(features[name], np.float32) for name in sorted(features)], axis=1)
 
 
 def average_context(corpus: Corpus, values: np.ndarray, past: int, future: int) -> tuple[np.ndarray, np.ndarray]:

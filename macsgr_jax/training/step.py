@@ -72,7 +72,7 @@ def gather_batch(utterances: Utterances, index: Array) -> Batch:
     available = {name: mask & values[safe] for name, values in utterances.available.items()}
     return Batch(
         features={
-            name: jnp.where(available[name][..., None], values[safe], 0.0)
+            name: jnp.where(available[name][..., None], values[safe].astype(jnp.float32), 0.0)
             for name, values in utterances.features.items()
         },
         available=available,

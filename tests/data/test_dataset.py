@@ -169,6 +169,25 @@ def test_rows_are_as_long_as_the_longest_dialogue_of_any_split_unless_longer_one
     assert prepare(corpus, override(Config(), ["data.slots_per_row=12"])).slots == 12
 
 
+def test_features_wait_in_half_the_memory_where_that_is_asked_for() -> None:
+    corpus = make_corpus()
+    whole = prepare(corpus, Config()).utterances.features
+    half = prepare(corpus, override(Config(), ["data.precision=float16"])).utterances.features
+    for name, values in whole.items():
+        assert (values.dtype, half[name].dtype) == (np.float32, np.float16)
+        np.testing.assert_allclose(half[name], values, rtol=2**-10, atol=1e-6)
+
+
+def test_features_beyond_float16_are_its_largest_number() -> None:
+    corpus = make_corpus()
+    features = {name: values.copy() for name, values in corpus.features.items()}
+    name = min(features)
+    features[name][corpus.utterances_of("test")[0], 0] = 1e9
+    settings = ["data.precision=float16", "data.clip=0"]
+    half = prepare(dataclasses.replace(corpus, features=features), override(Config(), settings)).utterances.features
+    assert np.isfinite(half[min(half)]).all() and half[min(half)].max() == np.finfo(np.float16).max
+
+
 def test_batches_follow_the_average_training_dialogue() -> None:
     """Training dialogues of 3 on average, rows of 9 slots: six of them fill two rows."""
     corpus = make_corpus(lengths=(2, 4, 9, 9), splits=("train", "train", "validation", "test"))

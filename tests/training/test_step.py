@@ -108,6 +108,15 @@ def test_gathered_padding_is_zero_whatever_the_corpus_holds() -> None:
     assert batch.mask.tolist() == [[True, True, False], [False] * 3]
 
 
+def test_features_of_half_the_precision_are_gathered_as_whole_ones(prepared: PreparedCorpus) -> None:
+    half = {name: np.float16(values) for name, values in prepared.utterances.features.items()}
+    index = prepared.evaluation_rows("test")[0]
+    batch = gather_batch(prepared.utterances._replace(features=half), index)
+    for name, values in gather_batch(prepared.utterances, index).features.items():
+        assert batch.features[name].dtype == np.float32
+        np.testing.assert_allclose(batch.features[name], values, rtol=2**-10, atol=1e-6)
+
+
 def test_one_trace_a_shape(
     prepared: PreparedCorpus,
     network: Network,
