@@ -76,17 +76,15 @@ def run_table(table: Table, options: StudyOptions) -> None:
     """
     cache = NetworkCache(options)
     wanted = choose_corpora(table.corpora, options.only)
-
     path = options.results / f"{table.name}.json"
     find_kept = functools.partial(read_kept, path, table.kind, table.corpora, wanted, table.drawn)
     find_kept()  # What cannot be kept is told before hours of training.
     computed = make_artifact(table, cache, wanted)
     kept = find_kept()  # Meanwhile another command may have added a corpus.
-    write_artifact(options.results, table, merge_artifact(computed, kept, table.corpora))
     print_parts(computed)
-    console = make_console()
+    write_artifact(options.results, table, merge_artifact(computed, kept, table.corpora))
     if kept.note:
-        console.print(kept.note, highlight=False, soft_wrap=True)
+        make_console().print(kept.note, highlight=False, soft_wrap=True)
 
 
 def choose_corpora(corpora: Sequence[str], only: str) -> list[str]:

@@ -156,19 +156,20 @@ def read_kept(path: Path, kind: str, covered: Sequence[str], wanted: Sequence[st
         The parts to keep, in the order of the file, and a line about them.
 
     Raises:
-        InputError: the file may hold others than the wanted corpora and cannot be read, or is of another table, or its
+        InputError: the file cannot be read and may hold others than the wanted corpora, or is of another table, or its
             picture cannot be drawn again from it.
     """
     if not exists(path):
         return Kept({}, {}, "")
     try:
         stored = read_artifact(path)
-        if stored["schema"] != name_schema(kind):
-            raise InputError(f"{path} has the schema {quote(stored['schema'])} of another table: {ADVICE}")
     except InputError:
         if set(covered) <= set(wanted):
-            return Kept({}, {}, f"replaced {path}, which could not be read or was of another schema")
+            return Kept({}, {}, f"replaced {path}, which was damaged or had the schema of another version")
         raise
+    if stored["schema"] != name_schema(kind):
+        schema = quote(stored["schema"])
+        raise InputError(f"{path} has the schema {schema} of another table: give another folder as --results")
     others = [name for name in stored["parts"] if name not in wanted]
     kept = [name for name in others if name in covered]
     if kept and drawn:

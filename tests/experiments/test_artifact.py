@@ -165,14 +165,15 @@ def test_files_that_cannot_be_kept(
     assert str(raised.value).startswith(str(path)) and message in str(raised.value)
     assert str(raised.value).endswith(MOVE_AWAY) and path.read_text() == content
     assert list(count("")["parts"]) == list(SIZES.corpora)
-    assert f"replaced {path}, which could not be read or was of another schema\n" in capsys.readouterr().out
+    assert f"replaced {path}, which was damaged or had the schema of another version\n" in capsys.readouterr().out
 
 
-def test_a_file_of_another_table(count: Count) -> None:
-    """Parts of another kind are not mixed into a table."""
+@pytest.mark.parametrize("only", ["meld", ""])
+def test_a_file_of_another_table(only: str, count: Count) -> None:
+    """Parts of another kind are neither mixed into a table nor replaced by it."""
     count("mosi", dataclasses.replace(SIZES, kind="choice"))
-    with pytest.raises(InputError, match=r"sizes.json has the schema macsgr_jax.choice/2 of another table: make it"):
-        count("meld")
+    with pytest.raises(InputError, match=r"sizes.json has the schema macsgr_jax.choice/2 of another table: give"):
+        count(only)
 
 
 def test_figures(count: Count, monkeypatch: pytest.MonkeyPatch) -> None:
