@@ -97,7 +97,6 @@ def place_nodes(cache: NetworkCache, corpus: str) -> dict[str, Any]:
         "labels": list(full.corpus.label_names),
         "stages": measured,
         "chance_purity": chance_purity(full.labels),
-        # Thousands of numbers, which the picture shows and the JSON file leaves out.
         "dots": dots,
         "dots_labels": full.labels,
     }
@@ -140,6 +139,8 @@ FIGURES = {
         corpora=CORPORA,
         compute=place_nodes,
         plot=draw_nodes,
+        # Thousands of numbers, which the picture shows and the JSON file leaves out.
+        drawn=("dots", "dots_labels"),
     ),
     8: Figure(
         name="figure_8",

@@ -1,7 +1,6 @@
 """Writes results/README.md, and the Markdown file of every table, from the JSON files of results/."""
 
 import dataclasses
-import json
 import re
 import sys
 from pathlib import Path
@@ -9,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.paper.artifact import has_rows, render_markdown, render_parts
+from experiments.paper.artifact import has_one_origin, has_rows, render_markdown, render_parts
 from experiments.paper.formatting import format_percent, format_reported
 from experiments.paper.reported_numbers import SCORES
+from experiments.paper.stored_artifact import read_artifact
 from experiments.paper.variants import FULL
 from macsgr_jax.cli.common import make_console, run_script
 from macsgr_jax.errors import InputError
@@ -86,14 +86,10 @@ def read_artifacts(folder: Path) -> dict[str, dict[str, Any]]:
         Name of the file without its ending -> its contents: tables first, figures last.
 
     Raises:
-        InputError: there is none, or one is damaged.
+        InputError: there is none, or one is damaged or of an earlier version.
     """
-    artifacts = {}
-    for path in sorted(folder.glob("*.json"), key=lambda path: _sort_key(path.stem)):
-        try:
-            artifacts[path.stem] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path} is damaged ({error}): make it again") from None
+    paths = sorted(folder.glob("*.json"), key=lambda path: _sort_key(path.stem))
+    artifacts = {path.stem: read_artifact(path) for path in paths}
     if not artifacts:
         raise InputError(f"{folder} holds no results: run experiments.tables or experiments.figures first")
     return artifacts
@@ -119,7 +115,7 @@ def tabulate_headline(artifacts: dict[str, dict[str, Any]]) -> str:
         best = max(simple, key=simple.__getitem__)
         rows.append(
             [
-                artifacts["ensemble"]["corpora"][corpus]["name"],
+                artifacts["ensemble"]["made"][corpus]["corpus"]["name"],
                 format_percent(combinations["network"]["waf1"]),
                 format_percent(combinations["network"]["refit"]["waf1"]),
                 format_percent(combinations["ensemble"]["refit"]["waf1"]),
@@ -144,25 +140,35 @@ def render_readme(artifacts: dict[str, dict[str, Any]], folder: Path) -> str:
     headline = tabulate_headline(artifacts)
     lines = [INTRODUCTION, *([BEGIN, headline, END, ""] if headline else [])]
     for name, artifact in artifacts.items():
-        lines += [
-            f"## {title_of(name, artifact)}",
-            "",
-            f"`{artifact['command']}`",
-            "",
-            describe_artifact(name, artifact),
-        ]
-        lines += ["", *artifact["remarks"], "", *render_parts(artifact, "###")]
+        lines += [f"## {title_of(name, artifact)}", "", *describe_artifact(name, artifact), ""]
+        lines += [*artifact["remarks"], "", *render_parts(artifact, "###")]
         if (folder / f"{name}.png").is_file():
             lines += [f"![{artifact['title']}]({name}.png)", ""]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
-def describe_artifact(name: str, artifact: dict[str, Any]) -> str:
-    """Describes in one line on what an artifact was made."""
-    corpora = ", ".join(f"{one['name']} (sha256 {one['sha256'][:12]}...)" for one in artifact["corpora"].values())
-    versions = ", ".join(f"{package} {artifact['versions'][package]}" for package in ("python", "jax", "flax"))
-    seeds, device = count_of(artifact["seeds"], "seed"), artifact["device"]["kind"]
-    return f"{artifact['date']}, {seeds}, {corpora}, {versions}, {device}; numbers in [{name}.json]({name}.json)."
+def describe_artifact(name: str, artifact: dict[str, Any]) -> list[str]:
+    """Describes what an artifact was made by and on: once where it is the same for all corpora, otherwise for each.
+
+    Args:
+        name: the name of its JSON file, without the ending.
+        artifact: the artifact.
+
+    Returns:
+        Lines of Markdown.
+    """
+    link = f"[{name}.json]({name}.json)"
+    if has_one_origin(artifact):
+        made = next(iter(artifact["made"].values()))
+        corpora = ", ".join(_describe_corpus(one) for one in artifact["made"].values())
+        described = f"{made['date']}, {_count_seeds(made)}, {corpora}, {_describe_machine(made)}; numbers in {link}."
+        return [f"`{made['command']}`", "", described]
+    lines = [
+        f"- {_describe_corpus(made)}: {made['date']}, {_count_seeds(made)}, {_describe_machine(made)};"
+        f" `{made['command']}`"
+        for made in artifact["made"].values()
+    ]
+    return [*lines, "", f"Numbers in {link}."]
 
 
 def title_of(name: str, artifact: dict[str, Any]) -> str:
@@ -206,6 +212,19 @@ def replace_headline(path: Path, artifacts: dict[str, dict[str, Any]]) -> str:
         )
     before, rest = text.split(BEGIN)
     return f"{before}{BEGIN}\n{tabulate_headline(artifacts)}\n{END}{rest.split(END)[1]}"
+
+
+def _describe_corpus(made: dict[str, Any]) -> str:
+    return f"{made['corpus']['name']} (sha256 {made['corpus']['sha256'][:12]}...)"
+
+
+def _count_seeds(made: dict[str, Any]) -> str:
+    return count_of(made["seeds"], "seed")
+
+
+def _describe_machine(made: dict[str, Any]) -> str:
+    versions = (f"{package} {made['versions'][package]}" for package in ("python", "jax", "flax"))
+    return ", ".join((*versions, made["device"]["kind"]))
 
 
 def _holds(path: Path, text: str) -> bool:

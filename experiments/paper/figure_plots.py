@@ -149,6 +149,14 @@ def draw_gradients(artifact: dict[str, Any], path: Path) -> None:
     _close(figure, artifact, "one line per seed", path)
 
 
+def describe_seeds(artifact: dict[str, Any]) -> str:
+    """Returns the number of seeds, once where all corpora have the same one, and otherwise of each corpus."""
+    seeds = {corpus: count_of(made["seeds"], "seed") for corpus, made in artifact["made"].items()}
+    if len(set(seeds.values())) == 1:
+        return next(iter(seeds.values()))
+    return ", ".join(f"{_name(artifact, corpus)} {count}" for corpus, count in seeds.items())
+
+
 def _open(artifact: dict[str, Any], width: float, height: float) -> tuple[plt.Figure, np.ndarray]:
     columns = len(artifact["parts"])
     figure, grid = plt.subplots(1, columns, figsize=(width * columns, height), layout="constrained", squeeze=False)
@@ -156,7 +164,7 @@ def _open(artifact: dict[str, Any], width: float, height: float) -> tuple[plt.Fi
 
 
 def _close(figure: plt.Figure, artifact: dict[str, Any], remark: str, path: Path) -> None:
-    title = f"{artifact['title']}\n{count_of(artifact['seeds'], 'seed')}; {remark}"
+    title = f"{artifact['title']}\n{describe_seeds(artifact)}; {remark}"
     # At a size of ten points, a letter is about a fourteenth of an inch wide.
     width = int(14 * figure.get_figwidth())
     figure.suptitle("\n".join(textwrap.fill(line, width) for line in title.split("\n")), fontsize=10)
@@ -164,7 +172,7 @@ def _close(figure: plt.Figure, artifact: dict[str, Any], remark: str, path: Path
 
 
 def _name(artifact: dict[str, Any], corpus: str) -> str:
-    name: str = artifact["corpora"][corpus]["name"]
+    name: str = artifact["made"][corpus]["corpus"]["name"]
     return name.upper()
 
 

@@ -51,7 +51,8 @@ class StudyOptions:
         runs: Folder of trained networks, shared by all of these scripts: a network in it is not trained again.
         results: Folder for the table or figure and its numbers.
         seeds: Seeds per network: 0, 1, ...
-        only: Corpora to use, separated by commas; by default all that the table or figure covers.
+        only: Corpora to compute, separated by commas; by default all that the table or figure covers. What the folder
+            of results has of the others is kept.
         quick: Train one seed for two epochs, into folders of their own, to check that everything runs.
         set: Replace one setting in every network; may be repeated.
     """

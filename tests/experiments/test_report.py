@@ -11,16 +11,29 @@ from experiments.report import BEGIN, END, Report, main, read_artifacts, tabulat
 from macsgr_jax.cli.common import run_script
 
 ROOT = Path(__file__).parents[2]
-ARTIFACT = {
-    "title": "Ablations",
-    "remarks": ["First line,", "second line."],
+MADE = {
     "command": "python -m experiments.tables --table 4",
     "date": "2026-01-02",
     "seeds": 3,
-    "corpora": {"iemocap": {"name": "iemocap", "sha256": "0123456789abcdef"}},
+    "settings": [],
+    "corpus": {"name": "iemocap", "sha256": "0123456789abcdef", "splits": {}},
     "versions": {"python": "3", "jax": "1", "flax": "2"},
     "device": {"kind": "cpu"},
+}
+ARTIFACT: dict[str, Any] = {
+    "schema": "macsgr_jax.table/2",
+    "title": "Ablations",
+    "remarks": ["First line,", "second line."],
+    "made": {"iemocap": MADE},
     "parts": {"iemocap": {"head": ["", "WAF1"], "rows": [["w/o UW†", "64.2 ± 0.7"]]}},
+}
+# A corpus that was added on another day, by another command.
+ADDED = {
+    **MADE,
+    "command": "python -m experiments.tables --only meld",
+    "date": "2026-03-04",
+    "seeds": 1,
+    "corpus": {"name": "meld", "sha256": "fedcba9876543210", "splits": {}},
 }
 HEADLINE_ROW = "| iemocap | 61.0 ± 1.4 | 65.0 ± 1.4 | 68.1 | 60.5 ± 0.7 | 63.0 (linear) | 71.6 |"
 
@@ -36,8 +49,8 @@ def results(tmp_path: Path) -> Path:
     return folder
 
 
-def write_headline(results: Path) -> None:
-    """Writes the files that the headline is made of."""
+def write_headline(results: Path, made: dict[str, Any] = ARTIFACT["made"]) -> None:
+    """Writes the files that the headline is made of; each corpus has the same scores."""
     models = {
         "network": {"waf1": [0.60, 0.62], "refit": {"waf1": [0.64, 0.66]}},
         "ensemble": {"refit": {"waf1": [0.681]}},
@@ -49,7 +62,8 @@ def write_headline(results: Path) -> None:
         "baselines": {"models": {"recurrence and classifier": {"waf1": [0.6, 0.61]}}},
     }
     for name, part in parts.items():
-        (results / f"{name}.json").write_text(json.dumps({**ARTIFACT, "parts": {"iemocap": part}}))
+        parts_of_corpora = dict.fromkeys(made, part)
+        (results / f"{name}.json").write_text(json.dumps({**ARTIFACT, "made": made, "parts": parts_of_corpora}))
 
 
 def run(*arguments: str) -> int:
@@ -77,6 +91,41 @@ def test_headline(results: Path) -> None:
     assert run("--results", str(results)) == 0
     text = (results / "README.md").read_text(encoding="utf-8")
     assert text.index(BEGIN) < text.index(HEADLINE_ROW) < text.index(END) < text.index("## ")
+
+
+def test_corpus_made_on_another_day(results: Path) -> None:
+    """Where one command did not make all corpora, each has a line of its own; the headline has all of them."""
+    both = {"iemocap": MADE, "meld": ADDED}
+    part = ARTIFACT["parts"]["iemocap"]
+    (results / "table_4.json").write_text(json.dumps({**ARTIFACT, "made": both, "parts": dict.fromkeys(both, part)}))
+    write_headline(results, both)
+    rows = tabulate_headline(read_artifacts(results)).splitlines()[2:]
+    assert rows == [HEADLINE_ROW, HEADLINE_ROW.replace("iemocap", "meld").replace("71.6", "62.3")]
+    assert run("--results", str(results)) == 0
+    text = (results / "README.md").read_text(encoding="utf-8")
+    assert (
+        "## Table IV: Ablations\n\n"
+        "- iemocap (sha256 0123456789ab...): 2026-01-02, 3 seeds, python 3, jax 1, flax 2, cpu;"
+        " `python -m experiments.tables --table 4`\n"
+        "- meld (sha256 fedcba987654...): 2026-03-04, 1 seed, python 3, jax 1, flax 2, cpu;"
+        " `python -m experiments.tables --only meld`\n\n"
+        "Numbers in [table_4.json](table_4.json).\n\nFirst line,\nsecond line.\n\n### iemocap\n"
+    ) in text
+    assert text.index(HEADLINE_ROW) < text.index("### iemocap") < text.index("### meld")
+    table = (results / "table_4.md").read_text(encoding="utf-8")
+    assert "over the seeds.\nFirst line,\nsecond line.\n\n- iemocap: 3 seeds; 2026-01-02, `python" in table
+    assert "`\n- meld: 1 seed; 2026-03-04, `python -m experiments.tables --only meld`\n\n## iemocap\n" in table
+
+
+def test_corpora_made_at_once(results: Path) -> None:
+    """What is the same for all corpora is said once."""
+    both = {"iemocap": MADE, "meld": {**MADE, "settings": ["train.epochs=9"], "corpus": ADDED["corpus"]}}
+    part = ARTIFACT["parts"]["iemocap"]
+    (results / "table_4.json").write_text(json.dumps({**ARTIFACT, "made": both, "parts": dict.fromkeys(both, part)}))
+    assert run("--results", str(results)) == 0
+    text = (results / "README.md").read_text(encoding="utf-8")
+    assert "3 seeds, iemocap (sha256 0123456789ab...), meld (sha256 fedcba987654...), python 3, jax 1" in text
+    assert "over 3 seeds; 2026-01-02, made by\n`python" in (results / "table_4.md").read_text(encoding="utf-8")
 
 
 def test_check(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,11 +167,23 @@ def test_file_without_marks(text: str, results: Path, tmp_path: Path, capsys: py
     assert readme.read_text() == text and not (results / "README.md").exists()
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "holds no results"), ("{", "is damaged")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "holds no results"),
+        ("{", "is damaged"),
+        (
+            json.dumps({**ARTIFACT, "schema": "macsgr_jax.table/1"}),
+            "has the schema macsgr_jax.table/1, and version 2",
+        ),
+        (json.dumps({**ARTIFACT, "made": {}}), "is damaged"),
+        (json.dumps({**ARTIFACT, "made": {"iemocap": {**MADE, "device": {}}}}), "made.iemocap.device.kind"),
+    ],
+)
 def test_unreadable_results(
     content: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder without results, or with a damaged file, is refused with one sentence."""
+    """A folder without results, or with a damaged file or one of an earlier version, is refused with one sentence."""
     if content is not None:
         (tmp_path / "table_1.json").write_text(content)
     assert run("--results", str(tmp_path)) == 2
@@ -141,7 +202,8 @@ def test_titles() -> None:
 def test_committed_results_name_no_path() -> None:
     """The committed results name commands of scripts that exist, and no folder outside the repository."""
     for name, artifact in read_artifacts(ROOT / "results").items():
-        match = re.match(r"python -m experiments\.(\w+) --", artifact["command"])
-        assert match and (ROOT / "experiments" / f"{match[1]}.py").is_file(), name
         assert "../" not in json.dumps(artifact), name
-        assert artifact["seeds"] >= 2 or name.startswith("cross_validation")
+        for corpus, made in artifact["made"].items():
+            match = re.match(r"python -m experiments\.(\w+) --", made["command"])
+            assert match and (ROOT / "experiments" / f"{match[1]}.py").is_file(), (name, corpus)
+            assert made["seeds"] >= 2 or name.startswith("cross_validation")

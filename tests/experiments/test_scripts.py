@@ -96,12 +96,13 @@ def test_emotions(run_study: RunStudy, full: TrainedNetwork, study_folder: Path)
     classes = full.network["seeds"][0]["test"]["classes"]
     emotions = artifact["parts"]["iemocap"]["emotions"]
     assert {name: values["f1"] for name, values in emotions.items()} == {n: [v["f1"]] for n, v in classes.items()}
-    assert artifact["seeds"] == 1 and artifact["corpora"]["iemocap"]["sha256"] == full.corpus.sha256
+    made = artifact["made"]["iemocap"]
+    assert made["seeds"] == 1 and made["corpus"]["sha256"] == full.corpus.sha256
     text = (study_folder / "results" / "table_1.md").read_text(encoding="utf-8")
     assert text == render_markdown(artifact) and TABLES[1].remarks[0] in text
     waf1 = 100 * full.scores("waf1")[0]
     assert f"| WAA, WAF1 | {100 * full.scores('waa')[0]:.1f} | {waf1:.1f} | 72.4 | 71.6 |" in text
-    assert "over 1 seed; 20" in text and str(study_folder) not in json.dumps(artifact["corpora"])
+    assert "over 1 seed; 20" in text and str(study_folder) not in json.dumps(made["corpus"])
 
 
 def test_meld_has_no_reported_accuracy(run_study: RunStudy) -> None:
@@ -377,7 +378,7 @@ def test_ensemble(run_study: RunStudy, full: TrainedNetwork, study_folder: Path)
     artifact = run_study(Ensemble, ensemble, "ensemble")
     part = artifact["parts"]["iemocap"]
     models, weight = part["models"], part["weight"]
-    assert artifact["schema"] == "macsgr_jax.ensemble/1" and part["fold_seeds"] == 1
+    assert artifact["schema"] == "macsgr_jax.ensemble/2" and part["fold_seeds"] == 1
     assert models["network"]["waf1"] == models["ensemble"]["waf1"] == [pytest.approx(full.scores("waf1")[0])]
     assert models["network"]["waa"] == [pytest.approx(full.scores("waa")[0])]
     for fold in range(4):
