@@ -47,6 +47,7 @@ STEPS = (
     Step(("robustness", "--part", "unlabelled"), 90),
     Step(("robustness", "--part", "gradients"), 30),
     Step(("robustness", "--part", "corpora"), 120),
+    Step(("robustness", "--part", "dailydialog"), 30),
     Step(("ambiguities",), 280),
     Step(("figures", "--figure", "4"), 1),
     Step(("figures", "--figure", "5"), 140),

@@ -19,6 +19,8 @@ from experiments.paper.formatting import format_percent
 from experiments.paper.gradient_study import REMARKS as GRADIENT_REMARKS
 from experiments.paper.gradient_study import compare_readings
 from experiments.paper.study import NetworkCache, StudyOptions, TrainedNetwork
+from experiments.paper.untuned_corpus import REMARKS as UNTUNED_REMARKS
+from experiments.paper.untuned_corpus import score_untuned
 from experiments.paper.variants import CORPORA, FULL, list_differences
 from macsgr_jax.cli.common import run_script
 from macsgr_jax.data.corpus import UNLABELLED, keep_utterances
@@ -43,10 +45,13 @@ class Robustness(StudyOptions):
         part: noise: noise on one modality. trust: the same for networks of the preset robust. missing: utterances
             without a modality. scenes: scripted and improvised dialogues of IEMOCAP. calibration: are confident
             predictions right more often? unlabelled: training utterances without a label. corpora: the default preset
-            on corpora of every kind. gradients: which gradients are large.
+            on corpora of every kind. dailydialog: the same on a corpus nobody tuned for, test split. gradients: which
+            gradients are large.
     """
 
-    part: Literal["noise", "trust", "missing", "scenes", "calibration", "unlabelled", "corpora", "gradients"]
+    part: Literal[
+        "noise", "trust", "missing", "scenes", "calibration", "unlabelled", "corpora", "dailydialog", "gradients"
+    ]
 
 
 def main(command: Robustness) -> None:
@@ -259,6 +264,14 @@ PARTS = {
         corpora=tuple(FEATURES),
         compute=score_parts,
         remarks=CORPORA_REMARKS,
+        kind="protocol",
+    ),
+    "dailydialog": Table(
+        name="robustness_dailydialog",
+        title="DailyDialog, for which no setting was chosen",
+        corpora=("dailydialog",),
+        compute=score_untuned,
+        remarks=UNTUNED_REMARKS,
         kind="protocol",
     ),
     "gradients": Figure(

@@ -47,7 +47,8 @@ def compute_references(prepared: PreparedCorpus, config: Config) -> dict[str, di
         }
     }
     for name, features in _list_features(prepared, config):
-        references[name] = _choose_logistic_regression(corpus, features)
+        logits, choice = choose_logistic_regression(corpus, features)
+        references[name] = {**_score(corpus, logits), "choice": choice}
     return references
 
 
@@ -160,18 +161,26 @@ def _list_features(prepared: PreparedCorpus, config: Config) -> Iterator[tuple[s
         yield LINEAR_IN_CONTEXT, scaled
 
 
-def _choose_logistic_regression(corpus: Corpus, features: np.ndarray) -> dict[str, Any]:
-    """Fits logistic regression with every C, the strongest penalty first; returns the best by validation WAF1."""
-    train = corpus.labelled_of("train")
-    weights, best = None, None
+def choose_logistic_regression(corpus: Corpus, features: np.ndarray) -> tuple[np.ndarray, str]:
+    """Fits logistic regression with every C, the strongest penalty first, and takes the best by validation WAF1.
+
+    Args:
+        corpus: the corpus, with a validation split.
+        features: f32[U, D].
+
+    Returns:
+        The log-probabilities of all utterances f64[U, C], and a sentence on how C was chosen.
+    """
+    train, validation = corpus.labelled_of("train"), corpus.labelled_of("validation")
+    weights, best, best_waf1 = None, None, -1.0
     for strength in INVERSE_REGULARIZATIONS:
         weights = fit_logistic_regression(features[train], corpus.labels[train], corpus.num_classes, strength, weights)
-        scores = _score(corpus, predict_logits(weights, features))
-        waf1 = scores["validation"]["waf1"]
-        if best is None or waf1 > best["validation"]["waf1"]:
+        logits = predict_logits(weights, features)
+        waf1 = _score_split(corpus, logits, validation)["waf1"]
+        if waf1 > best_waf1:
             candidates = ", ".join(f"{candidate:g}" for candidate in INVERSE_REGULARIZATIONS)
-            best = {**scores, "choice": f"C = {strength:g} of {candidates}, by validation WAF1"}
-        elif waf1 < best["validation"]["waf1"] - OVERFIT:
+            best, best_waf1 = (logits, f"C = {strength:g} of {candidates}, by validation WAF1"), waf1
+        elif waf1 < best_waf1 - OVERFIT:
             break
     assert best is not None
     return best
@@ -179,10 +188,10 @@ def _choose_logistic_regression(corpus: Corpus, features: np.ndarray) -> dict[st
 
 def _score(corpus: Corpus, logits: np.ndarray) -> dict[str, Any]:
     """Returns the test scores of logits f64[U, C], and under `validation` those of the validation split."""
-    scores = {}
-    for split in ("validation", "test"):
-        rows = corpus.labelled_of(split)
-        counts = count(logits[rows], corpus.labels[rows], np.ones(len(rows), bool))
-        measured = score_counts(counts, corpus.label_names)
-        scores[split] = {name: measured[name] for name in SCALARS}
-    return {**scores["test"], "validation": scores["validation"]}
+    test, validation = (_score_split(corpus, logits, corpus.labelled_of(split)) for split in ("test", "validation"))
+    return {**test, "validation": validation}
+
+
+def _score_split(corpus: Corpus, logits: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+    measured = score_counts(count(logits[rows], corpus.labels[rows], np.ones(len(rows), bool)), corpus.label_names)
+    return {name: measured[name] for name in SCALARS}

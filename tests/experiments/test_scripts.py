@@ -31,7 +31,8 @@ from experiments.paper import default_preset
 from experiments.paper.artifact import render_markdown
 from experiments.paper.ensembles import interpolate, predict_by_tfidf
 from experiments.paper.simple_models import MODELS
-from experiments.paper.study import TrainedNetwork, name_folder
+from experiments.paper.study import NetworkCache, StudyOptions, TrainedNetwork, name_folder
+from experiments.paper.untuned_corpus import score_untuned
 from experiments.paper.variants import ABLATIONS, FULL, list_alignments
 from experiments.protocol import Protocol
 from experiments.protocol import main as protocol
@@ -477,6 +478,25 @@ def test_default_preset(run_study: RunStudy, monkeypatch: pytest.MonkeyPatch) ->
         assert len(scores["validation_waf1"]) == 1
         assert {"majority", "linear"} <= set(scores["references"])
     assert part["parts"]["text"]["features"] == ["text_small"]
+
+
+def test_a_corpus_nobody_tuned_for(
+    full: TrainedNetwork, study_corpora: Path, study_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each model has its WAF1, and the micro-F1 of all emotions but the most frequent one."""
+    monkeypatch.setitem(default_preset.FEATURES, "iemocap", {"text": ("text_small",)})
+    monkeypatch.setattr(default_preset, "default_settings", lambda: ())
+    options = StudyOptions(study_corpora, study_folder / "runs", study_folder / "results", quick=True, set=SETTINGS)
+    with compile_quickly():
+        part = score_untuned(NetworkCache(options), "iemocap")
+    assert list(part["models"]) == ["majority", "linear", "recurrence and classifier", "full network"]
+    labels = full.labels
+    assert part["models"]["majority"]["micro_f1"] == [0.0]
+    frequent = np.bincount(full.corpus.labels[full.corpus.labelled_of("train")]).argmax()
+    share = np.mean(labels == frequent)
+    assert part["models"]["majority"]["waf1"] == [pytest.approx(share * 2 * share / (1 + share), abs=1e-6)]
+    for scores in part["models"].values():
+        assert len(scores["waf1"]) == len(scores["micro_f1"]) == 1
 
 
 def test_parts_of_a_corpus() -> None:
