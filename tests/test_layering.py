@@ -32,6 +32,7 @@ TRANSFORMATIONS = {"jit", "vmap", "pmap", "shard_map"}
 # Only these transform functions; the training loop is free to.
 TRANSFORMING = {
     "training/step.py": {"jax.jit"},
+    "metrics.py": {"jax.jit"},  # outside of a training step the scores would be a hundred programs
     "inference/predictor.py": {"jax.jit", "jax.vmap"},  # over networks and draws of the latent Gaussians
     "inference/streaming.py": {"jax.jit"},
     "inference/export.py": {"jax.jit"},  # the argument of `jax.export`

@@ -1,6 +1,5 @@
 """Adam with the paper's schedule and weight decay, or with ours."""
 
-import math
 from typing import Any
 
 import jax
@@ -10,9 +9,9 @@ from jax import Array
 
 from macsgr_jax.config import TrainConfig
 
-# Bounds of a training where `train.epochs` is 0: more steps are not needed, fewer are too few, and however large a
-# corpus is, each utterance is seen a few times.
-MOST_STEPS, FEWEST_STEPS = 1500, 420
+# Bounds of a training where `train.epochs` is 0: more steps are not needed, more epochs learn a small corpus by heart,
+# and however large a corpus is, each utterance is seen a few times.
+MOST_STEPS = 1500
 MOST_EPOCHS, FEWEST_EPOCHS = 60, 4
 
 
@@ -24,13 +23,11 @@ def count_epochs(config: TrainConfig, steps_per_epoch: int) -> int:
         steps_per_epoch: number of steps of an epoch.
 
     Returns:
-        `config.epochs`; or 60 epochs, fewer where these are more than 1,500 steps (but at least 4 epochs), and more
-        where they are fewer than 420 steps.
+        `config.epochs`; or 60 epochs, fewer where these are more than 1,500 steps (but at least 4 epochs).
     """
     if config.epochs:
         return config.epochs
-    longest = max(MOST_EPOCHS, math.ceil(FEWEST_STEPS / steps_per_epoch))
-    return min(max(round(MOST_STEPS / steps_per_epoch), FEWEST_EPOCHS), longest)
+    return min(max(round(MOST_STEPS / steps_per_epoch), FEWEST_EPOCHS), MOST_EPOCHS)
 
 
 def learning_rate_at(step: Array, steps_per_epoch: int, config: TrainConfig) -> Array:

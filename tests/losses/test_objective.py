@@ -231,7 +231,7 @@ def test_a_batch_without_labels_has_no_loss_and_no_gradient() -> None:
     def total(logits: Any, embeddings: Any) -> Any:
         return total_loss(output._replace(logits=logits, embeddings=embeddings), batch, prototypes, Config(loss=LOSS))
 
-    (value, terms), gradients = jax.value_and_grad(total, argnums=(0, 1), has_aux=True)(
+    (value, terms), gradients = jax.jit(jax.value_and_grad(total, argnums=(0, 1), has_aux=True))(
         output.logits, output.embeddings
     )
     assert value == 0 and not any(map(float, terms.values()))

@@ -43,10 +43,10 @@ def sweep(out: Path, axes: Sequence[str], **options: Any) -> dict[str, Any]:
     ("setting", "values"),
     [
         ("data.clip", ("5", "0.5")),
-        ("model.window_past", ("2", "1")),
+        pytest.param("model.window_past", ("2", "1"), marks=pytest.mark.slow),
         ("loss.lambda_alignment", ("0.6", "5")),
-        ("train.utterance_dropout", ("0", "0.5")),
-        ("train.dialogues_per_step", ("16", "2")),
+        pytest.param("train.utterance_dropout", ("0", "0.5"), marks=pytest.mark.slow),
+        pytest.param("train.dialogues_per_step", ("16", "2"), marks=pytest.mark.slow),
         ("train.epochs", ("2", "1")),
     ],
 )
@@ -106,6 +106,7 @@ def test_predictions_of_a_sweep_are_calibrated(tmp_path: Path) -> None:
     assert model.predictor.temperatures.tolist() == pytest.approx(list(temperatures.values()))
 
 
+@pytest.mark.slow
 def test_memory_is_measured_for_each_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--runs-at-once auto` asks how many runs fit once per group of points, each with its own network."""
     measured: list[tuple[int, int]] = []

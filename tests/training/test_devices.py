@@ -184,6 +184,7 @@ def assert_near(found: Any, expected: Any, place: str = "results") -> None:
         assert found == expected, place
 
 
+@pytest.mark.slow
 def test_ten_seeds_of_two_processes_are_those_of_one(one_process: Path, two_processes: Path) -> None:
     found, expected = read_results(two_processes), read_results(one_process)
     assert len(expected["networks"]["full"]["seeds"]) == 10
@@ -191,6 +192,7 @@ def test_ten_seeds_of_two_processes_are_those_of_one(one_process: Path, two_proc
     assert (found["device"]["count"], expected["device"]["count"]) == (2, 1)
 
 
+@pytest.mark.slow
 def test_predictions_of_two_processes_are_those_of_one(one_process: Path, two_processes: Path) -> None:
     tables = []
     for out in (one_process, two_processes):
@@ -203,6 +205,7 @@ def test_predictions_of_two_processes_are_those_of_one(one_process: Path, two_pr
             np.testing.assert_allclose(np.float64(one[4:]), np.float64(other[4:]), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_leave_what_one_leaves(one_process: Path, two_processes: Path) -> None:
     files = [
         {str(path.relative_to(out)) for path in out.rglob("*") if "seed_" not in str(path)}

@@ -52,7 +52,14 @@ def overfit(modalities: tuple[str, ...], *assignments: str) -> float:
     return float(jnp.trace(confusion) / confusion.sum())
 
 
-@pytest.mark.parametrize("modalities", [("text",), ("audio", "text"), ("audio", "text", "video")], ids="+".join)
+@pytest.mark.parametrize(
+    "modalities",
+    [
+        pytest.param(("text",), marks=pytest.mark.slow, id="text"),
+        pytest.param(("audio", "text"), id="audio+text"),
+        pytest.param(("audio", "text", "video"), marks=pytest.mark.slow, id="audio+text+video"),
+    ],
+)
 def test_the_network_learns_random_labels_by_heart(modalities: tuple[str, ...]) -> None:
     assert overfit(modalities) == 1.0
 
