@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.paper.artifact import has_one_origin, has_rows, render_markdown, render_parts
 from experiments.paper.formatting import format_percent, format_reported
-from experiments.paper.reported_numbers import SCORES
+from experiments.paper.reported_numbers import CORPORA_OF_PAPER, SCORES
 from experiments.paper.stored_artifact import read_artifact
 from experiments.paper.variants import FULL
 from macsgr_jax.cli.common import make_console, run_script
@@ -121,7 +121,7 @@ def tabulate_headline(artifacts: dict[str, dict[str, Any]]) -> str:
                 format_percent(combinations["ensemble"]["refit"]["waf1"]),
                 format_percent(baselines[corpus]["models"]["recurrence and classifier"]["waf1"]),
                 f"{100 * simple[best]:.1f} ({best})",
-                format_reported(SCORES[corpus][FULL][1]),
+                format_reported(SCORES[corpus][FULL][1] if corpus in CORPORA_OF_PAPER else None),
             ]
         )
     return as_markdown_table(HEADLINE, rows) if rows else ""

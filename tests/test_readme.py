@@ -48,7 +48,7 @@ def test_headline() -> None:
     begin, end = "<!-- headline: begin -->", "<!-- headline: end -->"
     assert TEXT.count(begin) == TEXT.count(end) == 1
     rows = TEXT.split(begin)[1].split(end)[0].strip().splitlines()
-    assert len(rows) == 5 and all(row.count("|") == rows[0].count("|") for row in rows)
+    assert len(rows) == 6 and all(row.count("|") == rows[0].count("|") for row in rows)
 
 
 def test_bibtex() -> None:

@@ -24,6 +24,9 @@ TABLE_2 = {
     "surprise": 53.5,
 }
 
+# The corpora that the paper was measured on.
+CORPORA_OF_PAPER = ("iemocap", "meld", "mosei")
+
 # Corpus -> network -> WAA and WAF1, from Tables I to IV. Beside mosi stand the paper's numbers on CMU-MOSEI.
 SCORES: dict[str, dict[str, tuple[float, float]]] = {
     "iemocap": {
