@@ -52,6 +52,7 @@ def check_side(side: dict[str, Any], utterances: int) -> None:
     assert side["train"]["step_milliseconds"] == pytest.approx(milliseconds)
 
 
+@pytest.mark.slow
 def test_own_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A corpus file is measured, with the peer if torch is installed, and the printed figures are those of the JSON."""
     peer = ("--peer",) if HAS_TORCH else ()
@@ -109,6 +110,7 @@ def test_what_a_person_waits_for(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "macsgr train --help, s (processor)" in output
 
 
+@pytest.mark.slow
 def test_point_over_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A point that does not fit is skipped before it is allocated."""
     shape, config = SHAPES["meld"], tiny_config()

@@ -42,7 +42,7 @@ def sweep(out: Path, axes: Sequence[str], **options: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("setting", "values"),
     [
-        ("data.clip", ("5", "0.5")),
+        pytest.param("data.clip", ("5", "0.5"), marks=pytest.mark.slow),
         pytest.param("model.window_past", ("2", "1"), marks=pytest.mark.slow),
         ("loss.lambda_alignment", ("0.6", "5")),
         pytest.param("train.utterance_dropout", ("0", "0.5"), marks=pytest.mark.slow),
