@@ -329,6 +329,7 @@ def test_the_preset_robust_on_the_recipe_of_a_corpus() -> None:
     )
 
 
+@pytest.mark.slow
 def test_missing_modalities(run_study: RunStudy, full: TrainedNetwork) -> None:
     """With every modality the score is that of the run; without one it is another."""
     networks = run_study(Robustness, robustness, "robustness_missing", "--part", "missing")["parts"]["iemocap"][
@@ -480,6 +481,7 @@ def test_default_preset(run_study: RunStudy, monkeypatch: pytest.MonkeyPatch) ->
     assert part["parts"]["text"]["features"] == ["text_small"]
 
 
+@pytest.mark.slow
 def test_a_corpus_nobody_tuned_for(
     full: TrainedNetwork, study_corpora: Path, study_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

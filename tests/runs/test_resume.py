@@ -129,6 +129,7 @@ def test_a_signal_in_the_last_epoch_comes_too_late(
     assert (tmp_path / "run" / "results.json").is_file()
 
 
+@pytest.mark.slow
 def test_checkpoints_are_as_far_apart_as_asked(
     train: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
