@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from experiments.paper.formatting import format_percent
-from experiments.paper.study import NetworkCache
+from experiments.paper.study import NetworkCache, TrainedNetwork
 from macsgr_jax.overrides import setting_names
 from macsgr_jax.presets import DEFAULT
 from macsgr_jax.runs.references import LINEAR, LINEAR_IN_CONTEXT, MAJORITY, compute_references
@@ -36,7 +36,7 @@ def score_parts(cache: NetworkCache, corpus: str) -> dict[str, Any]:
     """Computes a table with one row per part: validation scores of the network and of the reference rows."""
     rows, parts = [], {}
     for part, features in list_parts(corpus).items():
-        trained = cache.train(corpus, f"default {part}", (*default_settings(), f"data.features={','.join(features)}"))
+        trained = train_part(cache, corpus, part)
         seeds, references = trained.network["seeds"], compute_references(trained.prepared, trained.config)
         last = [seed["curves"]["validation_waf1"][-1] for seed in seeds]
         collapsed = [seed["seed"] for seed in seeds if seed["collapsed"]]
@@ -60,6 +60,14 @@ def score_parts(cache: NetworkCache, corpus: str) -> dict[str, Any]:
             ]
         )
     return {"head": HEAD, "rows": rows, "parts": parts}
+
+
+def train_part(
+    cache: NetworkCache, corpus: str, part: str, variant: str = "", settings: tuple[str, ...] = ()
+) -> TrainedNetwork:
+    """Trains the default preset, with further settings under the name of a variant, on one part of a corpus."""
+    features = f"data.features={','.join(list_parts(corpus)[part])}"
+    return cache.train(corpus, f"default {part} {variant}".strip(), (*default_settings(), features, *settings))
 
 
 def default_settings() -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import f1_score
 
-from experiments.paper import default_preset
+from experiments.paper.default_preset import list_parts, train_part
 from experiments.paper.formatting import format_percent
 from experiments.paper.study import NetworkCache
 from experiments.paper.variants import PLAIN, PLAIN_NAME
@@ -21,10 +21,8 @@ REMARKS = (
 
 def score_untuned(cache: NetworkCache, corpus: str) -> dict[str, Any]:
     """Computes a table with one row per model: WAF1, and micro-F1 without the most frequent emotion."""
-    (part, features), *_ = default_preset.list_parts(corpus).items()
-    settings = (*default_preset.default_settings(), f"data.features={','.join(features)}")
-    full = cache.train(corpus, f"default {part}", settings)
-    plain = cache.train(corpus, f"default {part} {PLAIN_NAME}", (*settings, *PLAIN))
+    part = next(iter(list_parts(corpus)))
+    full, plain = train_part(cache, corpus, part), train_part(cache, corpus, part, PLAIN_NAME, PLAIN)
     frequent = int(np.argmax(log_class_shares(full.corpus)))
     others = [emotion for emotion in range(full.corpus.num_classes) if emotion != frequent]
     linear, _ = choose_logistic_regression(full.prepared.corpus, join_features(full.prepared))

@@ -129,6 +129,13 @@ class _Checkpoints:
         with _tell_of_full_disk(self._folder):
             self._manager.close()
 
+    def _begin(self, epoch: int, tree: Any, **content: Any) -> None:
+        """Begins to write, in the background, what orbax's `save` is given; `tree` has the arrays that it holds."""
+        with _tell_of_full_disk(self._folder):
+            self._manager.wait_until_finished()
+            _require_room(self._folder, tree)
+            self._manager.save(epoch, **content)
+
 
 class RunCheckpoints(_Checkpoints):
     """The weights of one run, best and last: a context manager that waits for its writes on leaving."""
@@ -160,10 +167,7 @@ class RunCheckpoints(_Checkpoints):
         import orbax.checkpoint as ocp
 
         copied = jax.tree.map(np.array, params)
-        with _tell_of_full_disk(self._folder):
-            self._manager.wait_until_finished()
-            _require_room(self._folder, copied)
-            self._manager.save(epoch, args=ocp.args.StandardSave(copied), metrics={"waf1": validation_waf1})
+        self._begin(epoch, copied, args=ocp.args.StandardSave(copied), metrics={"waf1": validation_waf1})
 
 
 class RecoveryCheckpoints(_Checkpoints):
@@ -204,10 +208,7 @@ class RecoveryCheckpoints(_Checkpoints):
         else:  # What is spread over processes is copied, and written, where it is.
             copied = jax.tree.map(lambda leaf: leaf.copy(), data)
             content = ocp.args.Composite(state=ocp.args.StandardSave(copied))
-        with _tell_of_full_disk(self._folder):
-            self._manager.wait_until_finished()
-            _require_room(self._folder, data)
-            self._manager.save(epoch, args=content)
+        self._begin(epoch, data, args=content)
 
     def restore(self, like: Any) -> tuple[int, Any, list[str]]:
         """The last state that is whole.
