@@ -17,7 +17,7 @@ from experiments.benchmark.corpus_shapes import SHAPES, Shape, make_corpus
 from experiments.benchmark.formatting import SCALE_HEAD, scale_row, speed_rows
 from experiments.benchmark.memory import default_limit
 from experiments.benchmark.scaling import FULL, QUICK, Scale, make_points
-from experiments.benchmark.throughput import measure_speed, require_torch
+from experiments.benchmark.throughput import configure, measure_speed, require_torch
 from experiments.benchmark.waiting import FULL as FULL_SIZES
 from experiments.benchmark.waiting import QUICK as QUICK_SIZES
 from experiments.benchmark.waiting import measure_prediction, measure_start, measure_streaming, waiting_rows
@@ -27,8 +27,7 @@ from macsgr_jax.data.corpus_file import load_corpus
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.errors import InputError
 from macsgr_jax.files import write_json
-from macsgr_jax.overrides import override, to_json
-from macsgr_jax.presets import PRESETS
+from macsgr_jax.overrides import to_json
 from macsgr_jax.runs.results import describe_command, describe_machine
 from macsgr_jax.runs.tables import as_screen_table, count_of
 
@@ -73,7 +72,7 @@ def main(command: Benchmark) -> None:
     """Measures, prints the figures, and writes them."""
     check(command)
     console = make_console()
-    config = override(PRESETS["default"], command.set)
+    config = configure(command.set)
     with without_compilation_cache():
         measured = measure_scale(command, config, console) if command.scale else measure_parts(command, config, console)
     if command.json is not None:

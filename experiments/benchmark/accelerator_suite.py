@@ -1,4 +1,4 @@
-"""Measurements of accelerator_suite.sh: many runs at once, long dialogues and a grid on this machine's accelerator."""
+"""Measurements of accelerator_suite.sh: what a machine's accelerator makes of runs, sizes, precisions and streams."""
 
 import dataclasses
 import importlib.util
@@ -12,15 +12,16 @@ import jax
 import numpy as np
 
 from experiments.benchmark.corpus_shapes import SHAPES, Shape, fill_corpus, make_corpus
+from experiments.benchmark.forms import measure_forms
+from experiments.benchmark.throughput import configure
+from experiments.benchmark.waiting import FULL, QUICK, Sizes, measure_streaming, waiting_rows
 from macsgr_jax.cli.common import make_console, run_script
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus, prepare
 from macsgr_jax.files import write_json
 from macsgr_jax.overrides import override
-from macsgr_jax.presets import PRESETS
 from macsgr_jax.runs.execution import count_fitting_runs
 from macsgr_jax.runs.results import describe_command, describe_machine
-from macsgr_jax.runs.tables import as_markdown_table
 from macsgr_jax.search.space import configure_point, make_grid
 from macsgr_jax.training.loop import train_runs
 
@@ -29,7 +30,9 @@ PAPERS_GRID = tuple(f"gamma_{name}=0.1:1:0.1" for name in ("instance", "prototyp
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """Measure seeds, the paper's grid, dialogue lengths and runs at once on this machine's accelerator.
+    """Measure seeds, the paper's grid, runs at once, lengths, precisions, forms and streams on an accelerator.
+
+    The JSON file is written again after each part, so that what was measured is kept if time runs out.
 
     Attributes:
         out: The JSON file to write.
@@ -49,19 +52,23 @@ class Plan:
     Attributes:
         seeds: the number of seeds that are trained at once.
         epochs: the epochs of each seed.
+        runs: numbers of runs at once to measure.
+        rows: numbers of slots of a row to measure.
         lengths: dialogue lengths to measure, with the same number of slots per step.
         slots: the slots of a step for those lengths; those of the longest dialogue where it has more.
-        runs: numbers of runs at once to measure.
         timed: the number of epochs whose median is a step time.
+        waiting: the sizes of streams.
         settings: settings that replace those of the default preset.
     """
 
     seeds: int = 10
     epochs: int = 150
-    lengths: tuple[int, ...] = (16, 64, 256, 1024)
+    runs: tuple[int, ...] = (1, 16, 100)
+    rows: tuple[int, ...] = (110, 512)
+    lengths: tuple[int, ...] = (16, 256, 1024)
     slots: int = 1024
-    runs: tuple[int, ...] = (1, 4, 16, 64)
     timed: int = 4
+    waiting: Sizes = FULL
     settings: tuple[str, ...] = ()
 
 
@@ -73,33 +80,41 @@ SMALL_SIZES = (
     "window_future=1",
     "num_prototypes=6",
 )
-SMALL = Plan(2, 2, (16,), 32, (1,), 1, tuple(f"model.{setting}" for setting in SMALL_SIZES))
+SMALL = Plan(2, 2, (1,), (110,), (16,), 32, 1, QUICK, tuple(f"model.{setting}" for setting in SMALL_SIZES))
 
 
 def main(command: Suite) -> None:
     """Measures, prints the table, and writes the JSON file."""
     console = make_console()
     plan = SMALL if command.small else Plan()
-    config = override(PRESETS["default"], plan.settings)
+    config = configure(plan.settings)
     shape = SHAPES[command.shape]
     if command.small:
         shape = dataclasses.replace(shape, dialogues=(6, 2, 2), sizes={"audio": 3, "text": 4})
     prepared = prepare(make_corpus(shape), config)
-    rows: list[list[str]] = []
-    measured = {
-        "seeds": measure_seeds(prepared, config, plan, rows),
-        "grid": measure_grid(prepared, config, plan, rows),
-        "runs": [measure_runs(prepared, config, number, plan, rows) for number in plan.runs],
-        "lengths": [measure_length(shape, config, length, plan, rows) for length in plan.lengths],
-        "peak_bytes": measure_peak(rows),
+    parts: dict[str, Callable[[list[list[str]]], Any]] = {
+        "seeds": lambda rows: measure_seeds(prepared, config, plan, rows),
+        "runs": lambda rows: [measure_runs(prepared, config, number, plan, rows) for number in plan.runs],
+        "bfloat16": lambda rows: measure_runs(prepared, override(config, ["model.matmul=bfloat16"]), 1, plan, rows),
+        "rows": lambda rows: [measure_rows(prepared, config, slots, plan, rows) for slots in plan.rows],
+        "forms": lambda rows: measure_operations(shape, config, plan, rows),
+        "streaming": lambda rows: measure_streams(shape, config, plan, rows),
+        "lengths": lambda rows: [measure_length(shape, config, length, plan, rows) for length in plan.lengths],
+        "grid": lambda rows: measure_grid(prepared, config, plan, rows),
+        "peak_bytes": measure_peak,
     }
     results = {"command": describe_command(), **describe_machine(), "shape": command.shape, "small": command.small}
-    write_json(command.out, {**results, "measured": measured})
-    device = describe_machine()["device"]
+    device = results["device"]
     console.print(
         f"{device['count']} x {device['kind']}, shape {command.shape}{', small form' if command.small else ''}"
     )
-    print(as_markdown_table(["measured", "value"], rows))
+    print("| measured | value |\n| --- | --- |", flush=True)
+    measured: dict[str, Any] = {}
+    for name, measure in parts.items():
+        rows: list[list[str]] = []
+        measured[name] = measure(rows)
+        write_json(command.out, {**results, "measured": measured})
+        print("\n".join(f"| {' | '.join(row)} |" for row in rows), flush=True)
 
 
 def time_epochs(
@@ -153,11 +168,9 @@ def measure_grid(prepared: PreparedCorpus, config: Config, plan: Plan, rows: lis
     configs = [configure_point(config, point) for point in points[:together]]
     short = [override(one, [f"train.epochs={plan.timed + 1}"]) for one in configs]
     _, later = time_epochs(prepared, short, [0] * together)
-    rate = 60 * together / (float(np.median(later)) * config.train.epochs)
-    rows.append(
-        [f"the paper's {len(points)} points, {config.train.epochs} epochs, {together} at once", f"{rate:.1f} runs/min"]
-    )
-    return {"points": len(points), "runs_at_once": together, "epochs": config.train.epochs, "runs_per_minute": rate}
+    rate = 60 * together / (float(np.median(later)) * plan.epochs)
+    rows.append([f"the paper's {len(points)} points, {plan.epochs} epochs, {together} at once", f"{rate:.1f} runs/min"])
+    return {"points": len(points), "runs_at_once": together, "epochs": plan.epochs, "runs_per_minute": rate}
 
 
 def measure_runs(
@@ -167,8 +180,39 @@ def measure_runs(
     short = override(config, [f"train.epochs={plan.timed + 1}"])
     _, later = time_epochs(prepared, short, range(number))
     seconds = float(np.median(later)) / prepared.steps_per_epoch
-    rows.append([f"step, {number} runs at once", f"{1e3 * seconds:.2f} ms, {1e3 * seconds / number:.2f} ms per run"])
-    return {"runs_at_once": number, "step_seconds": seconds}
+    name = f"step, {number} runs at once, {config.model.matmul}"
+    rows.append([name, f"{1e3 * seconds:.2f} ms, {1e3 * seconds / number:.2f} ms per run"])
+    return {"runs_at_once": number, "matmul": config.model.matmul, "step_seconds": seconds}
+
+
+def measure_rows(
+    prepared: PreparedCorpus, config: Config, slots: int, plan: Plan, rows: list[list[str]]
+) -> dict[str, Any]:
+    """Measures an epoch with rows of a number of slots, of the same utterances."""
+    config = override(config, [f"data.slots_per_row={slots}", f"train.epochs={plan.timed + 1}"])
+    packed = prepare(prepared.corpus, config)
+    _, later = time_epochs(packed, config, [0])
+    seconds, padding = float(np.median(later)), packed.padding_fraction()
+    rows.append([f"epoch, rows of {slots} slots", f"{1e3 * seconds:.1f} ms, {padding:.0%} padding"])
+    return {"slots": slots, "epoch_seconds": seconds, "padding_share": padding}
+
+
+def measure_operations(shape: Shape, config: Config, plan: Plan, rows: list[list[str]]) -> dict[str, Any]:
+    """Measures our forms of the contrast and of the graph's sums against the plain ones, values and gradients."""
+    slots = min(plan.slots, shape.longest)
+    forms = measure_forms(config.model, shape.num_classes, max(1, plan.slots // slots), slots, plan.timed)
+    for name, found in forms.items():
+        times = (1e3 * found[side]["median"] for side in ("ours", "plain"))
+        cell = "{:.2f} ms, plain {:.2f} ms: {:.2f} times as fast".format(*times, found["ratio"]["medians"])
+        rows.append([f"{name}, values and gradients", cell])
+    return forms
+
+
+def measure_streams(shape: Shape, config: Config, plan: Plan, rows: list[list[str]]) -> dict[str, Any]:
+    """Measures the streams of `waiting.measure_streaming`."""
+    found = measure_streaming(shape, config.model, plan.waiting)
+    rows += waiting_rows({"streaming": found})[1]
+    return found
 
 
 def measure_length(shape: Shape, config: Config, length: int, plan: Plan, rows: list[list[str]]) -> dict[str, Any]:

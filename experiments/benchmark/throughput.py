@@ -1,6 +1,7 @@
 """Speed of training and inference over the same utterances, of our network and of the PyTorch peer."""
 
 import importlib.util
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,8 @@ from experiments.benchmark.timing import OtherWork, compare_seconds, interleave,
 from macsgr_jax.config import Config
 from macsgr_jax.data.dataset import PreparedCorpus
 from macsgr_jax.errors import InputError
+from macsgr_jax.overrides import override
+from macsgr_jax.presets import PRESETS
 
 
 class Training(Protocol):
@@ -32,6 +35,11 @@ class Training(Protocol):
     @property
     def device(self) -> str:
         """The name of the device."""
+
+
+def configure(settings: Sequence[str]) -> Config:
+    """Returns the default recipe with some settings; every epoch has every utterance, as the peer's does."""
+    return override(PRESETS["default"], ("train.utterance_dropout=0", *settings))
 
 
 def require_torch() -> None:

@@ -22,6 +22,7 @@ from macsgr_jax.data.dataset import PreparedCorpus
 from macsgr_jax.errors import InputError
 from macsgr_jax.losses.objective import pair_matrices
 from macsgr_jax.overrides import setting_names
+from macsgr_jax.training.optimizer import count_epochs
 from macsgr_jax.types import Utterances
 
 
@@ -83,7 +84,7 @@ def classification(logits: Tensor, labels: Tensor, balance: float) -> Tensor:
 def total_loss(
     output: PeerOutput, batch: PeerBatch, prototypes: Tensor, temperatures: Tensor, config: LossConfig
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Computes the objective of eq. 31 and its terms, named as in `macsgr_jax.losses.TERMS`."""
+    """Computes the objective of eq. 31 and its terms, as in `macsgr_jax.losses.TERMS`; those that are off are 0."""
     embeddings = [one[seen] for one, seen in zip(output.embeddings, batch.available, strict=True)]
     labels = [batch.labels[seen] for seen in batch.available]
     terms = {
@@ -91,6 +92,7 @@ def total_loss(
         "instance": instance_alignment(embeddings, labels, temperatures),
         "prototype": prototype_alignment(output, batch.available, prototypes, config),
         "latent": latent_alignment(output, batch.available),
+        "uncertainty": torch.zeros(()),
     }
     alignment = (
         config.gamma_instance * terms["instance"]
@@ -166,7 +168,9 @@ class PeerTraining:
         self.ordered = DataLoader(dialogues, batch_size=size, collate_fn=collate)
         self.optimizer = make_optimizer(self.network, config.train)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            self.optimizer, config.train.epochs * len(self.batches), config.train.min_learning_rate
+            self.optimizer,
+            count_epochs(config.train, prepared.steps_per_epoch) * len(self.batches),
+            config.train.min_learning_rate,
         )
         self.epoch = 0
 
@@ -215,17 +219,25 @@ class PeerTraining:
         return f"{self._device}{threads}"
 
 
-# Settings that the peer does not implement.
-NOT_IMPLEMENTED = ("train.modality_dropout", "train.feature_noise", "train.utterance_dropout")
+# Numbers that have to be 0, as the peer does not implement what they stand for.
+NOT_IMPLEMENTED = (
+    "loss.offset_intra",
+    "loss.offset_cross",
+    "train.modality_dropout",
+    "train.feature_noise",
+    "train.utterance_dropout",
+    "train.warmup_epochs",
+)
 
 
 def refuse_other_settings(config: Config) -> None:
-    """Raises InputError for a setting that the peer does not implement: a switch or choice that is not the default."""
+    """Raises InputError for what the peer does not implement: a switch that is not the default, a number above 0."""
     defaults = {name: value for name, _, value in setting_names(Config())}
     for name, _, value in setting_names(config):
-        choice = isinstance(value, bool | str) or name.startswith(("loss.offset", *NOT_IMPLEMENTED))
-        if choice and name != "train.checkpoint" and value != defaults[name]:
+        if isinstance(value, bool | str) and name != "train.checkpoint" and value != defaults[name]:
             raise InputError(f"the PyTorch peer knows the default recipe only: leave {name} as it is")
+        if name in NOT_IMPLEMENTED and value:
+            raise InputError(f"the PyTorch peer knows the default recipe only: {name} has to be 0")
         if name.startswith("model.window") and value == 0:
             raise InputError(f"the PyTorch peer sees both directions: {name} has to be at least 1")
 

@@ -93,10 +93,14 @@ def _parse(
     program: str, command_type: type[Command], arguments: Sequence[str] | None, describe_more: Callable[[], str]
 ) -> Command | int:
     """Returns the command, or an exit code where the arguments ask for help or are wrong."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if any(not one or re.fullmatch("--[^=]+=", one) for one in given):  # As a path, it would be the current folder.
+        print(f"error: an argument of {program} is empty: is a variable of your shell not set?", file=sys.stderr)
+        return BAD_INPUT
     problem = io.StringIO()
     try:
         with contextlib.redirect_stderr(problem):
-            return tyro.cli(command_type, prog=program, args=arguments)
+            return tyro.cli(command_type, prog=program, args=given)
     except SystemExit as stop:
         if stop.code == 0:  # --help was asked for.
             print(describe_more())

@@ -1,5 +1,7 @@
 """The command `macsgr`: from a corpus or a recording to features, networks, predictions and pages."""
 
+import atexit
+import gc
 import importlib
 import sys
 from collections.abc import Callable, Sequence
@@ -59,12 +61,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code, as `cli.common.run_command` describes it.
     """
     interrupt_imports()
+    if arguments is None:
+        _collect_rarely()
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return end_output(lambda: choose(given))
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept", file=sys.stderr)
         return INTERRUPTED
+
+
+def _collect_rarely() -> None:
+    """Has cycles of objects looked for rarely, and not at the end: most objects are the libraries' and stay (0.5 s)."""
+    gc.set_threshold(50_000, 20, 100)
+    atexit.register(gc.freeze)
 
 
 def choose(arguments: Sequence[str]) -> int:

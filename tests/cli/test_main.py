@@ -67,6 +67,14 @@ def test_usage_error_is_one_line(arguments: list[str], sentence: str, capsys: py
     assert printed.err.endswith(f"; see macsgr {arguments[0]} --help\n")
 
 
+@pytest.mark.parametrize("arguments", [["predict", ""], ["info", "--corpus="], ["train", "--out", ""]])
+def test_empty_argument_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """It comes of a variable that is not set; as a path it would be the current folder."""
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.startswith("error: an argument of macsgr") and printed.err.count("\n") == 1
+
+
 def test_completion_knows_every_command_and_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--tyro-print-completion", "bash"]) == 0
     script = capsys.readouterr().out

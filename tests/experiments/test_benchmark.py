@@ -1,5 +1,6 @@
 """Every mode of the benchmark, in a small form."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -73,6 +74,14 @@ def test_own_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             ratio = measured["ratio"][part]
             assert ratio["medians"] == pytest.approx(np.divide(*sides))
             assert f"{ratio['medians']:.2f} (" in output
+
+
+def test_every_utterance_is_trained_on() -> None:
+    """An epoch of ours has as many utterances as one of the peer, to which it is compared."""
+    config = throughput.configure(SETTINGS[1::2])
+    prepared = prepare(make_corpus(dataclasses.replace(SHAPES["meld"], dialogues=(20, 2, 2))), config)
+    rows = prepared.epoch_rows(np.random.default_rng(0))
+    assert sorted(rows[rows >= 0]) == prepared.corpus.utterances_of("train").tolist()
 
 
 @pytest.mark.slow
