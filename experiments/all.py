@@ -39,6 +39,8 @@ STEPS = (
     Step(("protocol", "--part", "refit"), 5),
     Step(("protocol", "--part", "selection"), 25),
     Step(("protocol", "--part", "sessions"), 100),
+    Step(("protocol", "--part", "features"), 55),
+    Step(("protocol", "--part", "leakage"), 20),
     Step(("robustness", "--part", "scenes"), 1),
     Step(("robustness", "--part", "noise"), 5),
     Step(("robustness", "--part", "trust"), 15),

@@ -1,4 +1,4 @@
-"""Evaluation-protocol studies: leave-one-session-out, checkpoint selection, refit."""
+"""Evaluation-protocol studies: leave-one-session-out, checkpoint selection, refit, features."""
 
 import dataclasses
 import sys
@@ -8,6 +8,13 @@ import numpy as np
 
 from experiments.paper.artifact import Table, run_table
 from experiments.paper.cross_validation import find_sessions
+from experiments.paper.feature_study import (
+    LEAKAGE_REMARKS,
+    PAPER_FEATURES,
+    PAPER_REMARKS,
+    compare_left_out,
+    score_paper_features,
+)
 from experiments.paper.formatting import format_percent
 from experiments.paper.simple_models import score_predicted, train_simple_models
 from experiments.paper.study import NetworkCache, StudyOptions
@@ -23,10 +30,11 @@ class Protocol(StudyOptions):
 
     Attributes:
         part: sessions: leave out each session of IEMOCAP. selection: choose the epoch by either split. refit: train on
-            the validation split too.
+            the validation split too. features: text and speech features of the paper's sizes. leakage: do features know
+            the training labels?
     """
 
-    part: Literal["sessions", "selection", "refit"]
+    part: Literal["sessions", "selection", "refit", "features", "leakage"]
 
 
 def main(command: Protocol) -> None:
@@ -139,6 +147,22 @@ PARTS = {
         corpora=CORPORA,
         compute=train_on_validation,
         remarks=("The network holds out one dialogue, by which nothing is chosen; the simple models hold out none.",),
+        kind="protocol",
+    ),
+    "features": Table(
+        name="protocol_features",
+        title="Features of the paper's sizes",
+        corpora=tuple(PAPER_FEATURES),
+        compute=score_paper_features,
+        remarks=PAPER_REMARKS,
+        kind="protocol",
+    ),
+    "leakage": Table(
+        name="protocol_leakage",
+        title="Features that know the training labels",
+        corpora=CORPORA,
+        compute=compare_left_out,
+        remarks=LEAKAGE_REMARKS,
         kind="protocol",
     ),
 }

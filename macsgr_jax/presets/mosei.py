@@ -1,5 +1,9 @@
-"""The recipe for CMU-MOSEI: the default one, on sentence embeddings and the times of its words."""
+"""The published recipe for CMU-MOSEI, chosen by its validation split (docs/lab_notes.md)."""
 
-from macsgr_jax.config import Config, DataConfig
+from macsgr_jax.config import Config, DataConfig, LossConfig, TrainConfig
 
-MOSEI = Config(data=DataConfig(features=("text_mpnet", "audio_timing")))
+MOSEI = Config(
+    data=DataConfig(features=("text_mpnet", "audio_timing")),
+    loss=LossConfig(class_balance=0.25),
+    train=TrainConfig(learning_rate=1e-3),
+)

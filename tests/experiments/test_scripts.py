@@ -30,6 +30,7 @@ from experiments.figures import main as figures
 from experiments.paper import default_preset
 from experiments.paper.artifact import render_markdown
 from experiments.paper.ensembles import interpolate, predict_by_tfidf
+from experiments.paper.feature_study import PAPER_FEATURES, compare_left_out
 from experiments.paper.simple_models import MODELS
 from experiments.paper.study import NetworkCache, StudyOptions, TrainedNetwork, name_folder
 from experiments.paper.untuned_corpus import score_untuned
@@ -237,6 +238,29 @@ def test_refit(run_study: RunStudy, study_folder: Path) -> None:
         "validation": {"dialogues": 1, "utterances": ANY},
         "test": {"dialogues": counts["test"], "utterances": ANY},
     }
+
+
+def test_features_of_the_papers_sizes(run_study: RunStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model stands in the table with the same features, and the full network with those of its preset alike."""
+    monkeypatch.setitem(PAPER_FEATURES, "iemocap", ("text_small", "audio_small"))
+    part = run_study(Protocol, protocol, "protocol_features", "--part", "features")["parts"]["iemocap"]
+    assert part["head"][0] == "text_small + audio_small"
+    assert list(part["models"]) == [*MODELS, "recurrence and classifier", "full network"]
+
+
+def test_features_that_know_the_training_labels(
+    tiny_iemocap: Corpus, study_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are far better on training dialogues that a model has not seen than on the test split."""
+    known = np.repeat([split == "train" for split in SPLITS], LENGTHS)
+    values = tiny_iemocap.features["text_small"].copy()
+    values[known, :3] = 9 * np.eye(3)[tiny_iemocap.labels[known]]
+    spoiled = dataclasses.replace(tiny_iemocap, features={**tiny_iemocap.features, "text_small": values})
+    monkeypatch.setattr(NetworkCache, "corpus", lambda self, name: spoiled)
+    found = compare_left_out(NetworkCache(StudyOptions(study_corpora, tmp_path, tmp_path)), "iemocap")["models"]
+    assert list(found) == ["audio_small", "text_small", "all"]
+    difference = {name: np.mean(of_set["folds"]) - of_set["test"] for name, of_set in found.items()}
+    assert np.mean(found["text_small"]["folds"]) > 0.99 and difference["text_small"] > 0.4 > difference["audio_small"]
 
 
 @pytest.mark.slow
