@@ -24,9 +24,9 @@ PAPER_REMARKS = (
 )
 LEAKAGE_REMARKS = (
     "Logistic regression on each feature set alone, and on all of them. left out: WAF1 of training dialogues, left out",
-    "in turn (the sessions of IEMOCAP, otherwise quarters). test: of the test split, fitted once on the training split.",
-    "Features that were made with the training labels score far better on left-out training dialogues than on the",
-    "test split.",
+    "in turn (the sessions of IEMOCAP, otherwise quarters). test: of the test split, fitted on the training split.",
+    "Features that were made with the training labels score far better on left-out training dialogues than on the test",
+    "split.",
 )
 
 
