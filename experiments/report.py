@@ -31,6 +31,7 @@ networks; [experiments/README.md](../experiments/README.md) describes the script
 HEADLINE = [
     "WAF1, test split",
     "network",
+    "network, features of the paper's sizes",
     "network, trained on the validation split too",
     "the same, all seeds together",
     "recurrence and classifier alone",
@@ -98,6 +99,8 @@ def read_artifacts(folder: Path) -> dict[str, dict[str, Any]]:
 def tabulate_headline(artifacts: dict[str, dict[str, Any]]) -> str:
     """Renders the headline table: one row per corpus that ensemble, protocol_refit and baselines have.
 
+    The cell of protocol_features is empty for a corpus that it does not have.
+
     Args:
         artifacts: the result of `read_artifacts`.
 
@@ -105,9 +108,8 @@ def tabulate_headline(artifacts: dict[str, dict[str, Any]]) -> str:
         Markdown; empty where a file or all corpora are missing. The best simple model is the one with the best score on
         the test split, which favours it.
     """
-    ensemble, refit, baselines = (
-        artifacts.get(name, {"parts": {}})["parts"] for name in ("ensemble", "protocol_refit", "baselines")
-    )
+    sources = ("ensemble", "protocol_refit", "baselines", "protocol_features")
+    ensemble, refit, baselines, features = (artifacts.get(name, {"parts": {}})["parts"] for name in sources)
     rows = []
     for corpus in (name for name in ensemble if name in refit and name in baselines):
         combinations, models = ensemble[corpus]["models"], refit[corpus]["networks"]
@@ -117,6 +119,7 @@ def tabulate_headline(artifacts: dict[str, dict[str, Any]]) -> str:
             [
                 artifacts["ensemble"]["made"][corpus]["corpus"]["name"],
                 format_percent(combinations["network"]["waf1"]),
+                format_percent(features[corpus]["models"]["full network"]["waf1"]) if corpus in features else "",
                 format_percent(combinations["network"]["refit"]["waf1"]),
                 format_percent(combinations["ensemble"]["refit"]["waf1"]),
                 format_percent(baselines[corpus]["models"]["recurrence and classifier"]["waf1"]),

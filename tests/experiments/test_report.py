@@ -35,7 +35,7 @@ ADDED = {
     "seeds": 1,
     "corpus": {"name": "meld", "sha256": "fedcba9876543210", "splits": {}},
 }
-HEADLINE_ROW = "| iemocap | 61.0 ± 1.4 | 65.0 ± 1.4 | 68.1 | 60.5 ± 0.7 | 63.0 (linear) | 71.6 |"
+HEADLINE_ROW = "| iemocap | 61.0 ± 1.4 | 58.0 ± 1.4 | 65.0 ± 1.4 | 68.1 | 60.5 ± 0.7 | 63.0 (linear) | 71.6 |"
 
 
 @pytest.fixture
@@ -60,6 +60,7 @@ def write_headline(results: Path, made: dict[str, Any] = ARTIFACT["made"]) -> No
         "ensemble": {"models": models},
         "protocol_refit": {"networks": {name: {"waf1": scores} for name, scores in networks.items()}},
         "baselines": {"models": {"recurrence and classifier": {"waf1": [0.6, 0.61]}}},
+        "protocol_features": {"models": {"full network": {"waf1": [0.57, 0.59]}}},
     }
     for name, part in parts.items():
         parts_of_corpora = dict.fromkeys(made, part)
