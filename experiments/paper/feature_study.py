@@ -17,10 +17,14 @@ PAPER_FEATURES = {
     "mosei": ("text_mpnet", "audio_timing"),
     "mosi": ("text_mpnet", "audio_feat"),
 }
+# The preset mosi was chosen on features that know the labels; on these it collapses in part. Chosen by left-out videos.
+OTHER_SETTINGS = {
+    "mosi": ("model.max_std=1", "train.clip_norm=0.2", "loss.class_balance=0.5", "train.weight_decay=0.001"),
+}
 PAPER_REMARKS = (
-    "Test split; nothing was chosen: the preset of the corpus on all-mpnet-base-v2 (768 columns, as the paper's sBERT)",
-    "and, for speech, 100 statistics of MFCCs (IEMOCAP), 8 of prosody (MELD), 5 of timing (CMU-MOSEI), or what the",
-    "corpus comes with (CMU-MOSI).",
+    "Test split; nothing was chosen by it: the preset of the corpus on all-mpnet-base-v2 (768 columns, as the paper's",
+    "sBERT) and, for speech, 100 statistics of MFCCs (IEMOCAP), 8 of prosody (MELD), 5 of timing (CMU-MOSEI), or what",
+    "the corpus comes with (CMU-MOSI, whose settings were chosen again by left-out videos).",
 )
 LEAKAGE_REMARKS = (
     "Logistic regression on each feature set alone, and on all of them. left out: WAF1 of training dialogues, left out",
@@ -32,9 +36,9 @@ LEAKAGE_REMARKS = (
 
 def score_paper_features(cache: NetworkCache, corpus: str) -> dict[str, Any]:
     """Computes a table with one row per model on the feature sets of PAPER_FEATURES."""
-    features = PAPER_FEATURES[corpus]
+    features, other = PAPER_FEATURES[corpus], OTHER_SETTINGS.get(corpus, ())
     own = cache.config(corpus).data.features == features  # Then the networks of the other tables serve here too.
-    suffix, chosen = ("", ()) if own else (" paper features", (f"data.features={','.join(features)}",))
+    suffix, chosen = ("", ()) if own else (" paper features", (f"data.features={','.join(features)}", *other))
     full = cache.train(corpus, f"{FULL}{suffix}", chosen)
     plain = cache.train(corpus, f"{PLAIN_NAME}{suffix}", (*chosen, *PLAIN))
     numbers: dict[str, dict[str, list[float]]] = {}
