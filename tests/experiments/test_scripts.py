@@ -240,6 +240,7 @@ def test_refit(run_study: RunStudy, study_folder: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_features_of_the_papers_sizes(run_study: RunStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every model stands in the table with the same features, and the full network with those of its preset alike."""
     monkeypatch.setitem(PAPER_FEATURES, "iemocap", ("text_small", "audio_small"))
