@@ -22,6 +22,7 @@ from macsgr_jax.files import write_json
 from macsgr_jax.overrides import override
 from macsgr_jax.runs.execution import count_fitting_runs
 from macsgr_jax.runs.results import describe_command, describe_machine
+from macsgr_jax.runs.tables import as_markdown_table
 from macsgr_jax.search.space import configure_point, make_grid
 from macsgr_jax.training.loop import train_runs
 
@@ -80,7 +81,17 @@ SMALL_SIZES = (
     "window_future=1",
     "num_prototypes=6",
 )
-SMALL = Plan(2, 2, (1,), (110,), (16,), 32, 1, QUICK, tuple(f"model.{setting}" for setting in SMALL_SIZES))
+SMALL = Plan(
+    seeds=2,
+    epochs=2,
+    runs=(1,),
+    rows=(110,),
+    lengths=(16,),
+    slots=32,
+    timed=1,
+    waiting=QUICK,
+    settings=tuple(f"model.{setting}" for setting in SMALL_SIZES),
+)
 
 
 def main(command: Suite) -> None:
@@ -108,13 +119,13 @@ def main(command: Suite) -> None:
     console.print(
         f"{device['count']} x {device['kind']}, shape {command.shape}{', small form' if command.small else ''}"
     )
-    print("| measured | value |\n| --- | --- |", flush=True)
     measured: dict[str, Any] = {}
     for name, measure in parts.items():
         rows: list[list[str]] = []
         measured[name] = measure(rows)
         write_json(command.out, {**results, "measured": measured})
-        print("\n".join(f"| {' | '.join(row)} |" for row in rows), flush=True)
+        lines = as_markdown_table(["measured", "value"], rows).splitlines()
+        print("\n".join(lines[2:] if len(measured) > 1 else lines), flush=True)
 
 
 def time_epochs(

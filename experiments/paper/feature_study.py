@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from experiments.paper.formatting import format_percent
-from experiments.paper.simple_models import fit_logistic_regression, score_predicted, train_models
+from experiments.paper.simple_models import score_predicted, train_models
 from experiments.paper.study import NetworkCache
 from experiments.paper.variants import FULL, PLAIN, PLAIN_NAME
 from macsgr_jax.data.corpus import choose_features
@@ -57,7 +57,8 @@ def compare_left_out(cache: NetworkCache, corpus: str) -> dict[str, Any]:
     sets = {name: (name,) for names in choose_features(whole, ()).values() for name in names}
     rows, numbers = [], {}
     for title, features in {**sets, "all": tuple(sets)}.items():
-        outcome = fit_logistic_regression(whole, features, quick=cache.quick, simplest=cache.simplest(corpus))
+        models = train_models(whole, features, quick=cache.quick, simplest=cache.simplest(corpus))
+        outcome = next(outcome for name, outcome in models if name == "linear")  # Those after it are not trained.
         labels = whole.labels[whole.labelled_of("test")]
         test = score_predicted(labels, outcome.predicted, whole.num_classes)["waf1"]
         left_out = float(np.mean(outcome.folds))

@@ -88,15 +88,6 @@ def train_models(
             yield name, _fit(corpus, choose_highest(score_by_tfidf(corpus, values)), candidates, simplest)
 
 
-def fit_logistic_regression(
-    corpus: Corpus, features: tuple[str, ...], *, quick: bool = False, simplest: bool = False
-) -> Outcome:
-    """Trains the linear model of `train_models` on some feature sets."""
-    values = standardize_features(corpus, features)
-    own = np.concatenate([values[name] for name in sorted(values)], axis=1)
-    return _fit(corpus, _logistic(corpus, own), list_candidates(quick), simplest)
-
-
 def score_predicted(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict[str, float]:
     """Computes WAA, WAF1 and macro-F1 of predicted classes, i64[U], against annotated ones, i64[U]."""
     logits = np.eye(num_classes, dtype=np.float32)[predicted]
